@@ -1,0 +1,86 @@
+# `make demo` and `make test` set up everything they need in .venv/. `make help` lists the rest.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+# The lock is for x86-64 Linux and Python 3.11; elsewhere the newest versions that fit are taken.
+LOCKED := $(shell $(PYTHON) -c 'import platform, sys; print(int(platform.machine() == "x86_64" \
+	and sys.platform == "linux" and sys.version_info[:2] == (3, 11)))')
+SOURCES := pyproject.toml $(shell find edgevit export bench calibration -name '*.py')
+export TF_CPP_MIN_LOG_LEVEL := 3
+
+DEMO := demo
+DEMO_RUN := $(DEMO)/runs/vit-tiny
+
+.PHONY: help
+help: ## List the targets.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+# Debian's Python may lack ensurepip; the pip outside can fill an environment as well.
+$(VENV)/.dependencies: requirements.lock
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version) …"
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || { rm -rf $(VENV); \
+	  $(PYTHON) -m venv --without-pip $(VENV) && $(PYTHON) -m pip --version >/dev/null; } || \
+	  { echo "No venv and no pip for $(PYTHON): apt-get install python3-venv python3-pip" >&2; exit 2; }
+	@if [ $(LOCKED) = 1 ]; then what="--require-hashes -r requirements.lock"; else what=".[dev]"; fi; \
+	  if [ -x $(BIN)/pip ]; then pip="$(BIN)/python -m pip"; \
+	  else pip="$(PYTHON) -m pip --python $(BIN)/python"; fi; \
+	  $$pip install --quiet --disable-pip-version-check $$what
+	@touch $@
+
+# A plain install, not an editable one: what is tested and type-checked is what users get.
+$(VENV)/.installed: $(VENV)/.dependencies $(SOURCES)
+	@rm -rf build ./*.egg-info
+	@if [ -x $(BIN)/pip ]; then pip="$(BIN)/python -m pip"; \
+	  else pip="$(PYTHON) -m pip --python $(BIN)/python"; fi; \
+	  $$pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+	  --force-reinstall .
+	@rm -rf build ./*.egg-info
+	@touch $@
+
+.PHONY: install
+install: $(VENV)/.installed ## Make .venv/ with edgevit and everything for development.
+
+.PHONY: demo
+demo: install ## Photos to a measured int8 model in a few minutes, without downloads.
+	@rm -rf $(DEMO)
+	$(BIN)/edgevit data demo --out $(DEMO)/photos
+	$(BIN)/edgevit data prepare $(DEMO)/photos --out $(DEMO)/data --size 64
+	$(BIN)/edgevit train vit-tiny --data $(DEMO)/data --out $(DEMO_RUN)
+	$(BIN)/edgevit export $(DEMO_RUN) --quantize fp32 --quantize int8 --out $(DEMO)/exports
+	$(BIN)/edgevit bench --exports $(DEMO)/exports --quick --out $(DEMO)/results/bench.json
+	@echo
+	@echo "Written: $(DEMO)/photos $(DEMO_RUN) $(DEMO)/exports/* $(DEMO)/results/bench.json"
+	@echo "Next, on one of the photos and then on your own:"
+	@echo "  source $(BIN)/activate"
+	@echo "  edgevit predict $(DEMO)/exports/vit-tiny.tflite.int8 $(DEMO)/photos/*/0001.jpg"
+	@echo "  edgevit data prepare YOUR_PHOTOS --out data/mine && edgevit train vit-b32 --data data/mine"
+
+.PHONY: test
+test: install ## Run all tests.
+	$(BIN)/pytest -q -n 2 --dist loadfile
+
+.PHONY: test-fast
+test-fast: install ## Run the tests that are not marked slow.
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "not slow"
+
+.PHONY: check
+check: install ## Lint, formatting and types.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	cd $(VENV) && bin/mypy --config-file ../pyproject.toml -p edgevit
+
+.PHONY: lock
+lock: ## Resolve requirements.lock again (needs uv).
+	uv pip compile --quiet pyproject.toml --extra dev --python-version 3.11 \
+	  --python-platform x86_64-manylinux_2_28 --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-header --no-annotate --upgrade --output-file requirements.lock
+
+.PHONY: clean
+clean: ## Remove .venv/ and the demo's files.
+	rm -rf $(VENV) $(DEMO) build ./*.egg-info

@@ -1,0 +1,1 @@
+"""Latency, accuracy and drop of models, measured on the device they run on."""

@@ -1,0 +1,160 @@
+"""Accuracy on photos, paired image by image with the full-precision run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgevit import documents, storage
+from edgevit.data.dataset import Dataset, SplitName
+from edgevit.errors import InputError
+from edgevit.metrics import Accuracy, Labels, PairedDrop, Scores, accuracy, paired_drop
+from edgevit.run import (
+    KIND,
+    REFERENCE_FILE,
+    RUN_FILE,
+    SCHEMA_VERSION,
+    Reference,
+    RunRecord,
+    read_reference,
+)
+from edgevit.runtimes.classifier import Classifier, predict_all
+
+
+@dataclass(frozen=True)
+class AccuracyResult:
+    """How well a classifier does, and what it lost against full precision.
+
+    Attributes:
+        accuracy: On all photos of the split.
+        paired: Against the run's saved answers on the same photos; ``None`` without them.
+        unpaired_drop_points: The recorded top-1 of the run minus this top-1, percentage points,
+            where the photos are the same but the run's answers are not here; else ``None``.
+        notes: Why there is no paired drop, or on how many of the photos it rests.
+    """
+
+    accuracy: Accuracy
+    paired: PairedDrop | None
+    unpaired_drop_points: float | None
+    notes: tuple[str, ...]
+
+
+def evaluate_split(
+    classifier: Classifier, dataset: Dataset, split_name: SplitName
+) -> AccuracyResult:
+    """Predict a whole split and compare with the run's saved answers.
+
+    Raises:
+        InputError: if the classes are not those of the model, or the split is empty.
+    """
+    check_classes(classifier, dataset)
+    split = dataset.split(split_name)
+    pixels = dataset.pixels(split_name, classifier.spec.preprocessing)
+    probabilities = predict_all(classifier.session, pixels, f"Predicting {classifier.name}")
+    labels = split.labels()
+    measured = accuracy(probabilities, labels)
+    if split_name != "test":
+        note = f"the run's answers are kept for the test split, so {split_name} has no drop"
+        return AccuracyResult(measured, None, None, (note,))
+    try:
+        reference = find_reference(classifier)
+    except InputError as error:
+        return _unpaired(classifier, dataset, measured, str(error))
+    paired, matched_count = pair(reference, probabilities, labels, split.hashes())
+    if paired is None:
+        return _unpaired(classifier, dataset, measured, "none of the photos is in the run's test")
+    notes: tuple[str, ...] = ()
+    if matched_count < len(labels):
+        notes = (f"the drop rests on the {matched_count} of {len(labels)} photos that the run saw",)
+    return AccuracyResult(measured, paired, None, notes)
+
+
+def check_classes(classifier: Classifier, dataset: Dataset) -> None:
+    """Check that the photos' classes are the model's labels, in the same order.
+
+    Raises:
+        InputError: naming the first difference.
+    """
+    classes, labels = dataset.classes, classifier.labels
+    remedy = "Give --data the data set that the run was trained on"
+    if len(classes) != len(labels):
+        raise InputError(
+            f"the data set has {len(classes)} classes, {classifier.name} has {len(labels)}", remedy
+        )
+    for index, (of_photos, of_model) in enumerate(zip(classes, labels, strict=True)):
+        if of_photos != of_model:
+            raise InputError(
+                f"class {index} is {of_photos!r} in the data set and {of_model!r} in "
+                f"{classifier.name}",
+                remedy,
+            )
+
+
+def find_reference(classifier: Classifier) -> Reference:
+    """Read the full-precision answers of the run that a classifier comes from.
+
+    Only ``run.json`` and ``reference.npz`` are read, so that a device needs no weights.
+
+    Raises:
+        InputError: if the run is not here, is another one, or its answers were changed.
+    """
+    tried = tuple(path for path in classifier.run_paths if (path / RUN_FILE).is_file())
+    if not tried:
+        raise InputError(
+            f"the run {classifier.run_name} is not here",
+            f"Copy its {RUN_FILE} and {REFERENCE_FILE} to {classifier.run_paths[-1]} for a "
+            "paired drop",
+        )
+    for path in tried:
+        if storage.sha256_of_file(path / RUN_FILE) == classifier.run_sha256:
+            return _verified_reference(path)
+    raise InputError(
+        f"the run at {tried[0]} is not the one that {classifier.name} was exported from "
+        f"(the sha256 of its {RUN_FILE} differs)",
+        "Export it again from that run for a paired drop",
+    )
+
+
+def _verified_reference(run: Path) -> Reference:
+    record = documents.read(run / RUN_FILE, KIND, SCHEMA_VERSION, RunRecord)
+    if REFERENCE_FILE not in record.files:
+        raise InputError(f"{run / RUN_FILE} records no {REFERENCE_FILE}", "Train the run again")
+    storage.verify_files(
+        run, {REFERENCE_FILE: record.files[REFERENCE_FILE]}, "Copy the run's files again"
+    )
+    return read_reference(run / REFERENCE_FILE)
+
+
+def pair(
+    reference: Reference, probabilities: Scores, labels: Labels, hashes: tuple[str, ...]
+) -> tuple[PairedDrop | None, int]:
+    """Compare on the photos that both have, matched by the hash of their files.
+
+    Args:
+        reference: The full-precision answers.
+        probabilities: The candidate's, ``float32 [n, classes]``.
+        labels: ``int64 [n]``.
+        hashes: Of the ``n`` photo files.
+
+    Returns:
+        The drop, or ``None`` if no photo matches, and the number of photos it rests on.
+    """
+    position = {sha256: index for index, sha256 in enumerate(reference.image_sha256)}
+    mine = np.array([i for i, sha256 in enumerate(hashes) if sha256 in position], dtype=np.int64)
+    if len(mine) == 0:
+        return None, 0
+    theirs = np.array([position[hashes[index]] for index in mine], dtype=np.int64)
+    return paired_drop(reference.logits[theirs], probabilities[mine], labels[mine]), len(mine)
+
+
+def _unpaired(
+    classifier: Classifier, dataset: Dataset, measured: Accuracy, reason: str
+) -> AccuracyResult:
+    if dataset.sha256 != classifier.dataset.sha256:
+        note = f"{reason}; the photos are others than the run's, so no drop can be stated"
+        return AccuracyResult(measured, None, None, (note,))
+    drop_points = 100.0 * (classifier.reference.accuracy.top1 - measured.top1)
+    note = f"{reason}. Until then the drop is unpaired: a difference of two accuracies"
+    return AccuracyResult(measured, None, drop_points, (note,))

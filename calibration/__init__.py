@@ -1,0 +1,1 @@
+"""Which training photos int8 ranges and export checks are computed on."""

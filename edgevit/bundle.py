@@ -1,0 +1,176 @@
+"""A ``Bundle``: one exported model with everything that a device needs to use and to judge it.
+
+``exports/NAME.FORMAT.PRECISION/`` holds the model file, ``labels.txt`` (one label a line) and
+``bundle.json`` (this record). The model takes ``uint8 [1, height, width, 3]`` RGB pixels and
+returns probabilities over the labels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgevit import documents, storage
+from edgevit.errors import InputError
+from edgevit.run import DatasetReference, ReferenceRecord
+from edgevit.spec import ModelSpec
+from edgevit.storage import FileRecord
+
+BUNDLE_FILE = "bundle.json"
+LABELS_FILE = "labels.txt"
+KIND = "edgevit.bundle"
+SCHEMA_VERSION = 1
+
+_DAMAGED_REMEDY = "The bundle is damaged: copy it again, or export it again"
+
+
+@dataclass(frozen=True)
+class TensorRecord:
+    """One input or output of a model file.
+
+    Attributes:
+        name: The tensor's name in the file.
+        dtype: NumPy name, such as ``uint8``.
+        shape: With the batch dimension.
+        scale: Quantisation step, for integer outputs; ``None`` where values are plain.
+        zero_point: The integer that stands for 0.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    scale: float | None = None
+    zero_point: int | None = None
+
+
+@dataclass(frozen=True)
+class RungRecord:
+    """One rung of the ladder that an export climbed: what was checked and what came out."""
+
+    name: str
+    passed: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class SourceRecord:
+    """Where a bundle comes from.
+
+    Attributes:
+        run_name: The run's name.
+        run_path: Where the run was when the bundle was made; a hint, the hash decides.
+        run_sha256: Hash of its ``run.json``, which in turn holds the hash of the weights.
+        dataset: The photos that the run was trained on.
+        reference: The run's full-precision test result.
+        calibration_sha256: Hash over the calibration images; ``None`` where none were needed.
+    """
+
+    run_name: str
+    run_path: str
+    run_sha256: str
+    dataset: DatasetReference
+    reference: ReferenceRecord
+    calibration_sha256: str | None
+
+
+@dataclass(frozen=True)
+class BundleRecord:
+    """The body of ``bundle.json``.
+
+    Attributes:
+        format: ``tflite``, …
+        precision: The precision's name, such as ``int8``.
+        applied_precision: What was really done, per kind of op, in words.
+        model_file: Name of the model file.
+    """
+
+    name: str
+    format: str
+    precision: str
+    applied_precision: dict[str, str]
+    spec: ModelSpec
+    labels: tuple[str, ...]
+    model_file: str
+    input: TensorRecord
+    output: TensorRecord
+    source: SourceRecord
+    ladder: tuple[RungRecord, ...]
+    versions: dict[str, str]
+    files: dict[str, FileRecord]
+
+    def __post_init__(self) -> None:
+        if len(self.labels) != self.spec.class_count:
+            raise InputError(
+                f"{len(self.labels)} labels for a model of {self.spec.class_count} classes"
+            )
+        if self.model_file not in self.files:
+            raise InputError(f"the model file {self.model_file!r} has no recorded hash")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An exported model: its folder and its record."""
+
+    root: Path
+    record: BundleRecord
+
+    @property
+    def name(self) -> str:
+        """``RUN.FORMAT.PRECISION``."""
+        return self.record.name
+
+    @property
+    def model_path(self) -> Path:
+        """The model file."""
+        return self.root / self.record.model_file
+
+    @property
+    def model_size_bytes(self) -> int:
+        """Size of the model file."""
+        return self.record.files[self.record.model_file].size_bytes
+
+    @classmethod
+    def load(cls, root: Path) -> Bundle:
+        """Open a bundle and check that every file of it is as it was written.
+
+        Raises:
+            InputError: if there is no bundle, or a file is missing or was changed.
+        """
+        if not root.is_dir():
+            raise InputError(
+                f"there is no bundle at {root}", "Make one: edgevit export RUN --format tflite"
+            )
+        record = documents.read(root / BUNDLE_FILE, KIND, SCHEMA_VERSION, BundleRecord)
+        storage.verify_files(root, record.files, _DAMAGED_REMEDY)
+        return cls(root=root, record=record)
+
+
+def write_bundle(folder: Path, record: BundleRecord) -> None:
+    """Write ``bundle.json``, the last file of a bundle."""
+    documents.write(folder / BUNDLE_FILE, KIND, SCHEMA_VERSION, record)
+
+
+def render_labels(labels: tuple[str, ...]) -> bytes:
+    """Return ``labels.txt``: one label a line, UTF-8.
+
+    Raises:
+        InputError: if a label holds a line break.
+    """
+    for label in labels:
+        if "\n" in label or "\r" in label:
+            raise InputError(f"the label {label!r} holds a line break", "Rename the class")
+    return ("\n".join(labels) + "\n").encode()
+
+
+def find_bundles(exports: Path) -> tuple[Path, ...]:
+    """Return the bundles below ``exports``, sorted by name.
+
+    Raises:
+        InputError: if there is none.
+    """
+    found = tuple(sorted(path.parent for path in exports.glob(f"*/{BUNDLE_FILE}")))
+    if not found:
+        raise InputError(
+            f"there is no bundle below {exports}/", "Make one: edgevit export RUN --format tflite"
+        )
+    return found

@@ -1,0 +1,1 @@
+"""The ``edgevit`` command: one file per subcommand, imported when it is called."""

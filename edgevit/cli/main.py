@@ -1,0 +1,110 @@
+"""The ``edgevit`` command and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from edgevit import __version__
+from edgevit.errors import EdgevitError
+
+# (name, summary): `edgevit NAME` lives in edgevit/cli/NAME.py as `command`. The summaries stand
+# here so that `edgevit --help` imports none of those files.
+COMMANDS: dict[str, str] = {
+    "data": "Make or prepare a set of labelled photos.",
+    "models": "List the models with their parameter counts.",
+    "train": "Train a classifier on prepared photos.",
+    "evaluate": "Measure a run's or a bundle's accuracy on prepared photos.",
+    "predict": "Name what is on one photo or many.",
+    "export": "Export a run as a checked bundle for small devices.",
+    "bench": "Measure latency, accuracy and drop of bundles on this device.",
+    "doctor": "Say what this machine has and what is missing.",
+}
+
+_EXIT_INTERRUPTED = 128 + signal.SIGINT
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the command names in the order of the work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"edgevit.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="edgevit")
+def cli() -> None:
+    """From labelled photos to a quantised classifier that is measured on its device.
+
+    \b
+    The whole way, on your own photos (a folder per class):
+      edgevit data prepare photos/ --out data/mine
+      edgevit train vit-b32 --data data/mine
+      edgevit export --format tflite --quantize int8
+      edgevit bench
+
+    \b
+    Every command explains itself: edgevit COMMAND --help
+    Exit codes: 0 success, 1 a check or budget failed, 2 bad usage or input.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    try:
+        result: Any = cli.main(
+            args=None if arguments is None else list(arguments),
+            prog_name="edgevit",
+            standalone_mode=False,
+        )
+    except EdgevitError as error:
+        return _fail(str(error), error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return _fail("interrupted", _EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output went away, as in `edgevit models | head -1`.
+        sys.stderr.close()
+        return 0
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            raise
+        where = f" at {error.filename}" if error.filename else ""
+        return _fail(
+            f"cannot write{where}: {error.strerror}. Free some space or choose another folder; "
+            "nothing half-written was kept",
+            EdgevitError.exit_code,
+        )
+    return result if isinstance(result, int) else 0
+
+
+def run() -> None:
+    """Entry point of the installed ``edgevit`` script."""
+    sys.exit(main())
+
+
+def _fail(message: str, exit_code: int) -> int:
+    click.echo(f"edgevit: error: {message}", err=True)
+    return exit_code

@@ -1,0 +1,221 @@
+"""``edgevit train``."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgevit import console
+from edgevit.errors import InputError
+
+if TYPE_CHECKING:
+    from edgevit.data.dataset import Dataset
+    from edgevit.models.architecture import Architecture
+    from edgevit.run import RunRecord
+    from edgevit.training.settings import TrainSettings
+
+RUNS = Path("runs")
+_DEFAULT_SEED = 0
+
+
+@click.command()
+@click.argument("model")
+@click.option(
+    "--data",
+    "data_folder",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="A data set that `edgevit data` made.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="The run's folder.  [default: runs/MODEL, else runs/MODEL-2, …]",
+)
+@click.option("--epochs", type=int, help="Passes over the training photos.  [default: the model's]")
+@click.option("--batch-size", type=int, help="Photos a step.  [default: the model's]")
+@click.option("--image-size", type=int, help="Edge in pixels.  [default: the model's]")
+@click.option("--learning-rate", type=float, help="Peak of the schedule.  [default: the model's]")
+@click.option(
+    "--weights",
+    help="Where to start: random, a published name (`edgevit models --json`), or a weight file.  "
+    "[default: the model's published ones, else random]",
+)
+@click.option(
+    "--augment",
+    help="Any of flip,rotation,zoom with commas, or none.  [default: the model's]",
+)
+@click.option(
+    "--mixed-precision",
+    is_flag=True,
+    help="Compute in 16 bits: float16 on a GPU, bfloat16 on a CPU that has it.",
+)
+@click.option("--multi-gpu", is_flag=True, help="Split every batch over all GPUs.")
+@click.option("--resume", is_flag=True, help="Continue a training that was stopped.")
+@click.option(
+    "--seed", type=int, help=f"Same seed, same machine: same weights.  [default: {_DEFAULT_SEED}]"
+)
+@click.option("--force", is_flag=True, help="Replace the run that is in --out.")
+def command(model: str, data_folder: Path, out: Path | None, **options: Any) -> int:
+    """Train MODEL on prepared photos and measure it on the test split.
+
+    MODEL is a name that `edgevit models` lists. The run's folder gets the weights of the best
+    validation epoch, the full-precision answers on the test split that every export is compared
+    with, the history, and pictures of both.
+
+    Ctrl-C (or SIGTERM) stops after the step and writes a checkpoint; --resume continues from it,
+    to the same weights as without the stop. Options that --resume is not given are those of the
+    checkpoint.
+
+    \b
+    Examples:
+      edgevit train vit-tiny --data data/demo
+      edgevit train vit-b32 --data data/dogs --epochs 20 --batch-size 64
+      edgevit train vgg16 --data data/dogs --weights imagenet --augment flip,zoom
+      edgevit train vit-b32 --data data/dogs --weights ViT-B_32.npz --mixed-precision
+      edgevit train vit-b32 --data data/dogs --resume
+    """
+    from edgevit.data.dataset import Dataset
+    from edgevit.models.registry import ARCHITECTURES
+    from edgevit.training import job, signals
+
+    if options["resume"] and options["force"]:
+        raise InputError("--resume continues a run and --force replaces it", "Give one of them")
+    architecture = ARCHITECTURES.get(model)
+    dataset = Dataset.load(data_folder)
+    job.check_dataset(dataset)
+    folder = out or (newest_unfinished(model) if options["resume"] else free_folder(model))
+    job.check_folder(folder, resume=options["resume"], force=options["force"])
+    settings = _settings(architecture, dataset, folder, options)
+    train_job = job.TrainJob(
+        architecture, dataset, settings, folder, options["resume"], options["force"]
+    )
+    console.note(f"Training {model} on {data_folder}: {_summary(settings)}")
+    try:
+        record = job.run_job(train_job)
+    except signals.StoppedError as stopped:
+        again = shlex.join(
+            ["edgevit", "train", model, "--data", str(data_folder), "--out", str(folder)]
+        )
+        console.note(f"Stopped; nothing is lost. Continue with:\n  {again} --resume")
+        return stopped.exit_code
+    _print_result(record, folder)
+    return 0
+
+
+def free_folder(model: str) -> Path:
+    """Return the first of ``runs/MODEL``, ``runs/MODEL-2``, … that is absent or empty."""
+    number = 1
+    while True:
+        folder = RUNS / (model if number == 1 else f"{model}-{number}")
+        if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+            return folder
+        number += 1
+
+
+def newest_unfinished(model: str) -> Path:
+    """Return the run of ``model`` below ``runs/`` whose checkpoint is the newest.
+
+    Raises:
+        InputError: if there is none.
+    """
+    from edgevit.run import RUN_FILE
+    from edgevit.training import checkpoint
+
+    found = []
+    for folder in RUNS.glob("*/"):
+        path = checkpoint.checkpoint_path(folder)
+        if not path.is_file() or (folder / RUN_FILE).exists():
+            continue
+        if checkpoint.read_record(folder).settings.spec.model == model:
+            found.append((path.stat().st_mtime_ns, folder))
+    if not found:
+        raise InputError(
+            f"there is no unfinished run of {model} below {RUNS}/",
+            "Start it without --resume, or name its folder with --out",
+        )
+    return max(found)[1]
+
+
+def _settings(
+    architecture: Architecture, dataset: Dataset, folder: Path, options: dict[str, Any]
+) -> TrainSettings:
+    """Resolve the options; those not given are the checkpoint's, or else the model's defaults."""
+    from edgevit.training import augmentation, backend, checkpoint
+
+    given = {
+        name: options[name]
+        for name in ("epochs", "batch_size", "learning_rate", "weights", "seed")
+        if options[name] is not None
+    }
+    if options["augment"] is not None:
+        given["augment"] = augmentation.parse(options["augment"])
+    saved = checkpoint.read_record(folder).settings if options["resume"] else None
+    size = options["image_size"]
+    if size is None and saved is not None:
+        size = saved.spec.preprocessing.height
+    given["spec"] = architecture.spec(len(dataset.classes), size)
+    given["dataset_sha256"] = dataset.sha256
+    settings = dataclasses.replace(saved or _defaults(architecture, given["spec"]), **given)
+    if options["mixed_precision"] or options["multi_gpu"]:
+        # Only now is TensorFlow worth its seconds: it must look for GPUs.
+        backend.load_tensorflow()
+    if options["mixed_precision"]:
+        settings = dataclasses.replace(settings, precision=backend.choose_precision(True))
+    if options["multi_gpu"]:
+        devices = backend.multi_gpu_devices(settings.batch_size)
+        settings = dataclasses.replace(settings, devices=devices)
+    if saved is not None:
+        settings.refuse_difference(saved)
+    return settings
+
+
+def _defaults(architecture: Architecture, spec: Any) -> TrainSettings:
+    from edgevit.training import weights
+    from edgevit.training.settings import TrainSettings
+
+    defaults = architecture.training_defaults
+    published = architecture.pretrained()
+    return TrainSettings(
+        spec=spec,
+        dataset_sha256="",
+        epochs=defaults.epochs,
+        batch_size=defaults.batch_size,
+        learning_rate=defaults.learning_rate,
+        weight_decay=defaults.weight_decay,
+        label_smoothing=defaults.label_smoothing,
+        weights=published[0].name if published else weights.RANDOM,
+        augment=defaults.augment,
+        precision="float32",
+        devices=(),
+        seed=_DEFAULT_SEED,
+    )
+
+
+def _summary(settings: TrainSettings) -> str:
+    epochs = "1 epoch" if settings.epochs == 1 else f"{settings.epochs} epochs"
+    return (
+        f"{epochs}, batch {settings.batch_size}, learning rate "
+        f"{settings.learning_rate:g}, weights {settings.weights}, augmentation "
+        f"{','.join(settings.augment) or 'none'}, {settings.precision}, seed {settings.seed}"
+    )
+
+
+def _print_result(record: RunRecord, folder: Path) -> None:
+    accuracy, reference = record.reference.accuracy, record.reference
+    run_argument = shlex.quote(str(folder))
+    click.echo(
+        f"test top-1  {100 * accuracy.top1:.2f} %\n"
+        f"test top-5  {100 * accuracy.top5:.2f} %\n"
+        f"test loss   {accuracy.loss:.4f}\n"
+        f"photos      {accuracy.image_count}\n"
+        f"kept        epoch {record.training.best_epoch} of {record.training.epochs}\n"
+        f"latency     {reference.latency_ms_p50:.1f} ms p50, {reference.latency_ms_p90:.1f} ms "
+        f"p90 on {reference.device} (a short measurement; `edgevit bench` makes a full one)\n"
+        f"files       {folder}/ ({', '.join(sorted(record.files))})\n"
+        f"next        edgevit export {run_argument} --format tflite --quantize int8"
+    )

@@ -1,0 +1,1 @@
+"""Labelled photos: read them, split them, and keep their pixels ready for training."""

@@ -1,0 +1,1 @@
+"""Runtimes: the programs that run a model file, behind one small protocol."""

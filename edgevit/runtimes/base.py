@@ -1,0 +1,88 @@
+"""The seam between edgevit and whatever runs a model.
+
+A runtime says whether it can run here, and opens a model as a :class:`Session`. Timing, accuracy
+and printing live elsewhere and are the same for every runtime: a session only supplies
+:meth:`Session.invoke`. Adding a runtime is one file with these members and one line in
+:mod:`edgevit.runtimes.registry`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from edgevit.metrics import Scores
+from edgevit.preprocessing import Pixels
+
+
+@dataclass(frozen=True)
+class Availability:
+    """Whether a runtime can run here.
+
+    Attributes:
+        package: The distribution that provides it, with its version where it is installed.
+        available: True if a model can be opened.
+        remedy: The command that installs it; empty where it is available.
+    """
+
+    package: str
+    version: str | None
+    remedy: str
+
+    @property
+    def available(self) -> bool:
+        """True if a model can be opened."""
+        return self.version is not None
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a model's ops run.
+
+    Attributes:
+        summary: In words, for people.
+        ops: Number of ops by where they run, such as ``{"XNNPACK": 210, "CPU kernels": 2}``.
+        partitions: Number of delegated partitions; one is best, 0 where nothing is delegated.
+    """
+
+    summary: str
+    ops: dict[str, int]
+    partitions: int
+
+
+class Session(Protocol):
+    """An opened model."""
+
+    def invoke(self, pixels: Pixels) -> Scores:
+        """Run one image.
+
+        Args:
+            pixels: ``uint8 [1, height, width, 3]``, RGB.
+
+        Returns:
+            Probabilities, ``float32 [1, classes]``. The array may be reused by the next call:
+            copy what is kept.
+        """
+
+    def placement(self) -> Placement:
+        """Say where the ops run."""
+
+
+class Runtime(Protocol):
+    """A program that runs model files of one format."""
+
+    @property
+    def name(self) -> str:
+        """The format it runs, which is also its registry name."""
+
+    def availability(self) -> Availability:
+        """Say whether it can run here, without importing it in full."""
+
+    def open(self, path: Path, threads: int) -> Session:
+        """Open a model file (for ``keras``: a run's folder).
+
+        Raises:
+            MissingDependencyError: naming the command that installs the runtime.
+            InputError: if the file cannot be loaded.
+        """

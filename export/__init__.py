@@ -1,0 +1,1 @@
+"""From a finished run to a checked bundle: graph, passes, lowering, ladder."""

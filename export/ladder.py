@@ -1,0 +1,185 @@
+"""The ladder: what a file must prove in its real runtime before it becomes a bundle.
+
+Loads → shapes → values against the full-precision graph → arithmetic → accuracy. The first rung
+that fails stops the export.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgevit.bundle import RungRecord
+from edgevit.errors import CheckFailedError
+from edgevit.export.lowering import FileDescription
+from edgevit.export.precision import Precision
+from edgevit.metrics import Labels, Scores, paired_drop
+from edgevit.preprocessing import Pixels
+from edgevit.runtimes.base import Session
+from edgevit.spec import ModelSpec
+
+# An image on which the best two probabilities are closer than this may fall either way.
+DECISIVE_MARGIN = 0.1
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far a file's answers may be from the graph's.
+
+    Attributes:
+        cosine: Least mean cosine similarity of the centred log-probabilities.
+        decisive_agreement: Least share of the same top-1 label among the images on which the
+            graph's best two probabilities differ by :data:`DECISIVE_MARGIN` or more.
+    """
+
+    cosine: float
+    decisive_agreement: float
+
+
+TOLERANCES: dict[Precision, Tolerance] = {
+    "fp32": Tolerance(cosine=0.9999, decisive_agreement=1.0),
+    "int8": Tolerance(cosine=0.98, decisive_agreement=0.98),
+}
+
+
+@dataclass(frozen=True)
+class EvaluationImages:
+    """Images with the full-precision graph's answers.
+
+    Attributes:
+        pixels: ``uint8 [n, height, width, 3]``.
+        reference: The graph's probabilities, ``float32 [n, classes]``.
+        labels: True labels, ``int64 [n]``; ``None`` where they are not used.
+    """
+
+    pixels: Pixels
+    reference: Scores
+    labels: Labels | None = None
+
+
+class Ladder:
+    """Climbs rung by rung and remembers each.
+
+    Args:
+        announce: Called with each rung as soon as it is decided.
+    """
+
+    def __init__(self, announce: Callable[[RungRecord], None]) -> None:
+        self._announce = announce
+        self._rungs: list[RungRecord] = []
+
+    @property
+    def rungs(self) -> tuple[RungRecord, ...]:
+        """The rungs so far."""
+        return tuple(self._rungs)
+
+    def decide(self, name: str, passed: bool, detail: str) -> None:
+        """Record a rung.
+
+        Raises:
+            CheckFailedError: if it failed.
+        """
+        rung = RungRecord(name=name, passed=passed, detail=detail)
+        self._rungs.append(rung)
+        self._announce(rung)
+        if not passed:
+            raise CheckFailedError(f"the export failed at {name!r}: {detail}", "No bundle was kept")
+
+
+def run_session(session: Session, pixels: Pixels) -> Scores:
+    """Return probabilities ``float32 [n, classes]``, image by image."""
+    return np.concatenate([np.array(session.invoke(image[np.newaxis])) for image in pixels])
+
+
+def check_loads(ladder: Ladder, open_session: Callable[[Path], Session], path: Path) -> Session:
+    """The runtime opens the file."""
+    session = open_session(path)
+    ladder.decide("loads", True, session.placement().summary)
+    return session
+
+
+def check_shapes(ladder: Ladder, file: FileDescription, spec: ModelSpec) -> None:
+    """Pixels go in and probabilities come out."""
+    expected_input, expected_output = (1, *spec.input_shape), (1, spec.class_count)
+    passed = (
+        file.input.dtype == "uint8"
+        and file.input.shape == expected_input
+        and file.output.shape == expected_output
+    )
+    ladder.decide(
+        "shapes",
+        passed,
+        f"{file.input.dtype} {list(file.input.shape)} → "
+        f"{file.output.dtype} {list(file.output.shape)}",
+    )
+
+
+def check_values(
+    ladder: Ladder, session: Session, images: EvaluationImages, precision: Precision
+) -> None:
+    """The answers are the graph's, on training images that no range was computed on."""
+    answers = run_session(session, images.pixels)
+    if not np.isfinite(answers).all():
+        ladder.decide("values", False, "some probabilities are not finite")
+    tolerance = TOLERANCES[precision]
+    cosine, sqnr_db = _similarity(images.reference, answers)
+    same = images.reference.argmax(axis=1) == answers.argmax(axis=1)
+    ranked = np.sort(images.reference, axis=1)
+    decisive = ranked[:, -1] - ranked[:, -2] >= DECISIVE_MARGIN
+    decisive_agreement = float(same[decisive].mean()) if decisive.any() else 1.0
+    ladder.decide(
+        "values",
+        cosine >= tolerance.cosine and decisive_agreement >= tolerance.decisive_agreement,
+        f"top-1 agreement {same.mean():.1%} of {len(same)} held-out images "
+        f"({decisive_agreement:.1%} of {int(decisive.sum())} clear ones), "
+        f"cosine {cosine:.5f} (at least {tolerance.cosine:g}), SQNR {sqnr_db:.1f} dB",
+    )
+
+
+def _similarity(reference: Scores, answers: Scores) -> tuple[float, float]:
+    """Return mean cosine and SQNR in dB of the centred log-probabilities (that is, logits)."""
+    expected, actual = _centred_logits(reference), _centred_logits(answers)
+    norms = np.linalg.norm(expected, axis=1) * np.linalg.norm(actual, axis=1)
+    cosine = float(np.mean(np.sum(expected * actual, axis=1) / np.maximum(norms, 1e-12)))
+    noise = float(np.sum((expected - actual) ** 2))
+    sqnr = 10 * np.log10(float(np.sum(expected**2)) / max(noise, 1e-20))
+    return cosine, float(sqnr)
+
+
+def _centred_logits(probabilities: Scores) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    logits = np.log(np.maximum(probabilities.astype(np.float64), 1e-7))
+    centred: np.ndarray[tuple[int, ...], np.dtype[np.float64]] = logits - logits.mean(
+        axis=1, keepdims=True
+    )
+    return centred
+
+
+def check_arithmetic(ladder: Ladder, file: FileDescription, precision: Precision) -> None:
+    """In an int8 file no convolution or dense layer is left in float."""
+    left = file.float_matrix_ops
+    counts = ", ".join(f"{count} {name}" for name, count in file.op_dtypes.items())
+    if precision == "fp32" or not left:
+        ladder.decide("arithmetic", True, counts)
+        return
+    ladder.decide(
+        "arithmetic", False, f"{len(left)} ops compute in float32, such as {left[0]} ({counts})"
+    )
+
+
+def check_accuracy(
+    ladder: Ladder, session: Session, images: EvaluationImages, max_drop_points: float | None
+) -> None:
+    """Top-1 on validation images falls by no more than the budget."""
+    assert images.labels is not None
+    answers = run_session(session, images.pixels)
+    drop = paired_drop(images.reference, answers, images.labels)
+    budget = "no budget" if max_drop_points is None else f"budget {max_drop_points:g}"
+    ladder.decide(
+        "accuracy",
+        max_drop_points is None or drop.drop_points <= max_drop_points,
+        f"drop {drop.drop_points:+.2f} points on {drop.image_count} validation images "
+        f"(95 %: {drop.drop_points_low:+.1f} to {drop.drop_points_high:+.1f}; {budget})",
+    )

@@ -1,0 +1,199 @@
+"""A tiny real classifier of colours, with real photos, a run and a bundle around it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from edgevit import documents
+from edgevit.bundle import (
+    LABELS_FILE,
+    BundleRecord,
+    SourceRecord,
+    TensorRecord,
+    render_labels,
+    write_bundle,
+)
+from edgevit.data.dataset import (
+    DATASET_FILE,
+    KIND,
+    PHOTOS_FILE,
+    SCHEMA_VERSION,
+    SPLITS,
+    Dataset,
+    DatasetRecord,
+    Photo,
+    render_photos,
+)
+from edgevit.metrics import Accuracy
+from edgevit.preprocessing import Preprocessing
+from edgevit.run import (
+    REFERENCE_FILE,
+    WEIGHTS_FILE,
+    DatasetReference,
+    Reference,
+    ReferenceRecord,
+    Run,
+    RunRecord,
+    TrainingRecord,
+    write_reference,
+    write_run,
+)
+from edgevit.spec import ModelSpec
+from edgevit.storage import record_of, sha256_of_file
+
+COLOURS = ("blue", "green", "red")
+SIZE = 16
+TEST_PHOTOS_PER_COLOUR = 4
+_CHANNEL = {"red": 0, "green": 1, "blue": 2}
+SPEC = ModelSpec("colours", len(COLOURS), Preprocessing(height=SIZE, width=SIZE))
+
+
+def photo_of(colour: str, seed: int = 0) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Return ``uint8 [SIZE, SIZE, 3]``: dark noise and one bright channel."""
+    noise = np.random.default_rng([seed, _CHANNEL[colour]]).integers(0, 100, (SIZE, SIZE, 3))
+    noise[:, :, _CHANNEL[colour]] += 120
+    return noise.astype(np.uint8)
+
+
+@cache
+def colour_model(kind: str = "float") -> bytes:
+    """Convert the model: ``float``, ``int8`` or ``uint8`` input, or two ``partitions``."""
+    import tensorflow as tf
+
+    mix = np.zeros((1, 1, 3, 3), dtype=np.float32)
+    for label, colour in enumerate(COLOURS):
+        mix[0, 0, _CHANNEL[colour], label] = 1 / 64
+    integer = kind in ("int8", "uint8")
+    dtype = tf.float32 if integer else tf.uint8
+
+    @tf.function(input_signature=[tf.TensorSpec([1, SIZE, SIZE, 3], dtype)])
+    def forward(pixels: Any) -> Any:
+        values = tf.nn.conv2d(tf.cast(pixels, tf.float32), mix, 1, "SAME")
+        if kind == "partitions":
+            values = tf.cumsum(values, axis=1) / SIZE
+            values = tf.nn.conv2d(values, np.eye(3, dtype=np.float32)[None, None], 1, "SAME")
+        return tf.nn.softmax(tf.reduce_mean(values, [1, 2]))
+
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([forward.get_concrete_function()])
+    if integer:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = _representative_photos
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = converter.inference_output_type = tf.dtypes.as_dtype(kind)
+    model: bytes = converter.convert()
+    return model
+
+
+def _representative_photos() -> Iterator[list[Any]]:
+    # The extremes make the input's scale exactly 1.
+    yield [np.zeros((1, SIZE, SIZE, 3), dtype=np.float32)]
+    yield [np.full((1, SIZE, SIZE, 3), 255, dtype=np.float32)]
+    for seed in range(3):
+        for colour in COLOURS:
+            yield [photo_of(colour, seed)[None].astype(np.float32)]
+
+
+def make_dataset(root: Path) -> Dataset:
+    """Write a data set of colour photos."""
+    counts = {"train": 1, "val": 1, "test": TEST_PHOTOS_PER_COLOUR}
+    photos = []
+    for split in SPLITS:
+        for label, colour in enumerate(COLOURS):
+            for number in range(counts[split]):
+                path = root / "photos" / f"{split}-{colour}-{number}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                seed = 1000 * SPLITS.index(split) + number
+                Image.fromarray(photo_of(colour, seed)).save(path)
+                sha256 = sha256_of_file(path)
+                photos.append(Photo(sha256, split, label, str(path.relative_to(root))))
+    (root / PHOTOS_FILE).write_bytes(render_photos(photos, COLOURS))
+    record = DatasetRecord(
+        classes=COLOURS,
+        source="stand-in",
+        split_rule="by hand",
+        seed=0,
+        skipped=(),
+        files={PHOTOS_FILE: record_of(root / PHOTOS_FILE)},
+    )
+    documents.write(root / DATASET_FILE, KIND, SCHEMA_VERSION, record)
+    return Dataset.load(root)
+
+
+def make_run(root: Path, dataset: Dataset, wrong: int = 1) -> Run:
+    """Write a run whose saved answers are right but for the first ``wrong`` test photos."""
+    root.mkdir(parents=True)
+    split = dataset.split("test")
+    labels = split.labels()
+    answers = labels.copy()
+    answers[:wrong] = (answers[:wrong] + 1) % len(COLOURS)
+    logits = np.eye(len(COLOURS), dtype=np.float32)[answers] * 5
+    write_reference(root / REFERENCE_FILE, Reference(logits, labels, split.hashes()))
+    (root / WEIGHTS_FILE).write_bytes(b"never read here")
+    top1 = 1 - wrong / len(labels)
+    record = RunRecord(
+        name=root.name,
+        spec=SPEC,
+        labels=COLOURS,
+        dataset=DatasetReference(str(dataset.root), dataset.sha256, 3, 3, len(labels)),
+        training=TrainingRecord(
+            epochs=1,
+            batch_size=1,
+            learning_rate=0.1,
+            weight_decay=0.0,
+            label_smoothing=0.0,
+            weights="random",
+            augment=(),
+            precision="fp32",
+            seed=0,
+            best_epoch=1,
+            seconds=1.0,
+        ),
+        reference=ReferenceRecord(
+            accuracy=Accuracy(top1=top1, top5=1.0, loss=0.1, image_count=len(labels)),
+            per_class_top1=(1.0, 1.0, 1.0),
+            device="a training machine",
+            latency_ms_p50=1.5,
+            latency_ms_p90=1.75,
+        ),
+        versions={},
+        files={name: record_of(root / name) for name in (REFERENCE_FILE, WEIGHTS_FILE)},
+    )
+    write_run(root, record)
+    return Run.load(root)
+
+
+def make_bundle(root: Path, run: Run, kind: str = "float") -> Path:
+    """Write a bundle of the colour model."""
+    root.mkdir(parents=True)
+    (root / "model.tflite").write_bytes(colour_model(kind))
+    (root / LABELS_FILE).write_bytes(render_labels(COLOURS))
+    record = BundleRecord(
+        name=root.name,
+        format="tflite",
+        precision="fp32",
+        applied_precision={},
+        spec=SPEC,
+        labels=COLOURS,
+        model_file="model.tflite",
+        input=TensorRecord("pixels", "uint8", (1, SIZE, SIZE, 3)),
+        output=TensorRecord("probabilities", "float32", (1, len(COLOURS))),
+        source=SourceRecord(
+            run_name=run.name,
+            run_path=str(run.root),
+            run_sha256=run.sha256,
+            dataset=run.record.dataset,
+            reference=run.record.reference,
+            calibration_sha256=None,
+        ),
+        ladder=(),
+        versions={},
+        files={name: record_of(root / name) for name in ("model.tflite", LABELS_FILE)},
+    )
+    write_bundle(root, record)
+    return root

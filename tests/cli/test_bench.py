@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from edgevit.bench import protocol
+from edgevit.bench.protocol import Protocol
+from edgevit.bench.result import read_result
+from edgevit.cli.main import main
+from edgevit.data.dataset import Dataset
+from edgevit.run import Run
+from tests.bench.standin import make_bundle, make_dataset, make_run, photo_of
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    return make_dataset(tmp_path / "data")
+
+
+@pytest.fixture
+def run(tmp_path: Path, dataset: Dataset) -> Run:
+    return make_run(tmp_path / "runs" / "colours", dataset)
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, run: Run) -> Path:
+    return make_bundle(tmp_path / "exports" / "colours.tflite.fp32", run)
+
+
+@pytest.fixture(autouse=True)
+def in_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in an empty folder, with timing rules that take no time."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("FULL", "QUICK"):
+        monkeypatch.setattr(protocol, name, Protocol(name.lower(), False, 20, 0.0, 2, 0.0, 0.0))
+
+
+def damage(bundle: Path) -> None:
+    data = bytearray((bundle / "model.tflite").read_bytes())
+    data[-20] ^= 1
+    (bundle / "model.tflite").write_bytes(data)
+
+
+def test_bench_measures_every_export_when_none_is_named(
+    bundle: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_bundle(bundle.parent / "colours.tflite.int8", run, "int8")
+    assert main(["bench"]) == 0
+    captured = capsys.readouterr()
+    assert "colours.tflite.fp32" in captured.out
+    assert "colours.tflite.int8" in captured.out
+    (written,) = Path("results").glob("bench-*.json")
+    assert len(read_result(written).rows) == 2
+    assert str(written) in captured.err
+
+
+def test_bench_returns_1_and_prints_the_others_when_a_bundle_is_damaged(
+    bundle: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = make_bundle(bundle.parent / "broken", run)
+    damage(broken)
+    assert main(["bench", "--quick", str(broken), str(bundle), "--out", "out.json"]) == 1
+    out = capsys.readouterr().out
+    assert "sha256" in out
+    assert "100.00" in out
+    assert [row.error is None for row in read_result(Path("out.json")).rows] == [False, True]
+
+
+def test_bench_returns_2_when_there_are_more_threads_than_cores(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bench", str(bundle), "--threads", "100000"]) == 2
+    assert "100000 threads on a machine of" in capsys.readouterr().err
+    assert not Path("results").exists()
+
+
+def test_bench_returns_2_when_there_is_no_bundle(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench"]) == 2
+    assert "edgevit export" in capsys.readouterr().err
+
+
+def test_bench_keeps_an_old_result_when_not_forced(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("out.json").write_text("precious")
+    arguments = ["bench", str(bundle), "--out", "out.json"]
+    assert main(arguments) == 2
+    assert Path("out.json").read_text() == "precious"
+    assert "--force" in capsys.readouterr().err
+    assert main([*arguments, "--force"]) == 0
+    assert read_result(Path("out.json")).failed_count == 0
+
+
+def test_bench_returns_2_when_the_named_data_is_no_data_set(bundle: Path) -> None:
+    assert main(["bench", str(bundle), "--data", "nowhere"]) == 2
+
+
+def test_evaluate_prints_the_paired_drop_when_the_run_is_there(
+    bundle: Path, dataset: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(bundle), "--data", str(dataset.root)]) == 0
+    out = capsys.readouterr().out
+    assert "top-1      100.00 %" in out
+    assert "drop       −8.33 (" in out
+    assert "agreement  91.67 %" in out
+
+
+def test_evaluate_prints_json_when_asked(
+    bundle: Path, dataset: Dataset, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(run.root)
+    assert main(["evaluate", str(bundle), "--data", str(dataset.root), "--json"]) == 0
+    body = json.loads(capsys.readouterr().out)
+    assert body["same_photos"] is True
+    assert body["result"]["accuracy"]["image_count"] == 12
+    assert body["result"]["paired"] is None
+    assert body["result"]["unpaired_drop_points"] == pytest.approx(-100 / 12)
+
+
+def test_predict_names_the_colour_when_given_photos(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for colour in ("red", "blue"):
+        Image.fromarray(photo_of(colour)).save(f"{colour}.png")
+    assert main(["predict", str(bundle), "red.png", "blue.png", "--top", "1", "--json"]) == 0
+    answers = json.loads(capsys.readouterr().out)
+    assert [answer["image"] for answer in answers] == ["red.png", "blue.png"]
+    assert [answer["predictions"][0]["label"] for answer in answers] == ["red", "blue"]
+    assert all(len(answer["predictions"]) == 1 for answer in answers)
+
+
+def test_predict_goes_on_and_returns_2_when_a_photo_is_bad(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(photo_of("green")).save("good.png")
+    Path("bad.jpg").write_bytes(b"no photo")
+    Path("folder").mkdir()
+    assert main(["predict", str(bundle), "bad.jpg", "folder", "good.png"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[0] == "good.png"
+    assert captured.out.splitlines()[1].endswith("%  green")
+    assert len(captured.out.splitlines()) == 4
+    assert captured.err.splitlines() == [
+        "edgevit: error: bad.jpg is not an image. Give a JPEG, PNG, WebP …",
+        "edgevit: error: folder is a folder. Give a photo",
+    ]
+
+
+def test_predict_names_sha256_when_the_bundle_was_changed(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damage(bundle)
+    assert main(["predict", str(bundle), "photo.png"]) == 2
+    assert "sha256" in capsys.readouterr().err

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from edgevit.cli.main import COMMANDS, main
+
+_HEAVY = ("tensorflow", "keras", "ai_edge_litert", "tflite_runtime", "numpy", "rich", "PIL")
+
+
+def heavy_imports_of(*arguments: str) -> set[str]:
+    code = (
+        "import sys\n"
+        "from edgevit.cli.main import main\n"
+        f"assert main({list(arguments)!r}) == 0\n"
+        f"print('HEAVY', *sorted(set({_HEAVY!r}) & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    return set(done.stdout.rsplit("HEAVY", 1)[1].split())
+
+
+def test_help_is_under_300_ms_when_the_best_of_five_counts() -> None:
+    seconds = []
+    for _ in range(5):
+        started = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-m", "edgevit", "--help"], stdout=subprocess.DEVNULL, check=True
+        )
+        seconds.append(time.perf_counter() - started)
+    assert min(seconds) < 0.3
+
+
+@pytest.mark.parametrize("command", [None, *COMMANDS])
+def test_help_imports_nothing_heavy_when_asked_of_any_command(command: str | None) -> None:
+    arguments = ["--help"] if command is None else [command, "--help"]
+    assert heavy_imports_of(*arguments) == set()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command_help_gives_an_example_when_asked(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command, "--help"]) == 0
+    out = capsys.readouterr().out
+    assert f"edgevit {command}" in out
+    assert "\b" not in out
+
+
+def test_main_returns_2_when_the_usage_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["no-such-command"]) == 2
+    assert main(["predict"]) == 2
+    assert main(["bench", "--threads", "0"]) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_main_prints_one_line_when_the_input_is_wrong(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["predict", "no/such/run", "photo.jpg"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("edgevit: error: no/such/run does not exist. Give a folder")
+    assert captured.err.count("\n") == 1
+
+
+def test_main_returns_0_when_asked_for_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    from edgevit import __version__
+
+    assert main(["--version"]) == 0
+    assert __version__ in capsys.readouterr().out

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from edgevit.cli.main import main
+from edgevit.data.dataset import Dataset
+from edgevit.run import Run
+from edgevit.training import checkpoint
+from edgevit.training.checkpoint import Position
+from tests.training.tinynet import settings_for
+
+pytest.importorskip("tensorflow")
+pytest.importorskip("vit_keras")
+
+SMALL = ("--image-size", "16", "--batch-size", "8")
+
+
+@pytest.fixture
+def data(tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A prepared data set; the current folder is one without runs."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    return str(tiny_dataset.root)
+
+
+def train(data: str, *options: str) -> int:
+    return main(["train", "vit-tiny", "--data", data, *SMALL, *options])
+
+
+def test_train_makes_runs_beside_each_other_when_no_folder_is_named(
+    data: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(data, "--epochs", "1") == 0
+    printed = capsys.readouterr().out
+    assert "test top-1" in printed
+    assert "test top-5  100.00 %" in printed
+    assert "edgevit export runs/vit-tiny --format tflite --quantize int8" in printed
+
+    assert train(data, "--epochs", "1", "--augment", "none", "--seed", "3") == 0
+
+    record = Run.load(Path("runs/vit-tiny-2")).record
+    assert record.name == "vit-tiny-2"
+    assert record.training.seed == 3
+    assert record.training.augment == ()
+    assert record.spec.preprocessing.height == 16
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (("--epochs", "0"), "0 epochs"),
+        (("--batch-size", "0"), "a batch cannot have 0 images"),
+        (("--learning-rate", "-1"), "learning rate -1.0"),
+        (("--learning-rate", "nan"), "learning rate nan"),
+        (("--seed", "-1"), "the seed -1"),
+        (("--augment", "mixup"), "flip, rotation, zoom"),
+        (("--image-size", "17"), "--image-size"),
+        (("--weights", "imagenet"), "Valid for --weights: random"),
+        (("--multi-gpu",), "at least 2 GPUs"),
+        (("--resume",), "no unfinished run of vit-tiny"),
+        (("--resume", "--force"), "Give one of them"),
+        (("--resume", "--out", "nowhere"), "nothing to resume"),
+    ],
+)
+def test_train_exits_2_with_the_remedy_when_an_option_is_wrong(
+    data: str, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], complaint: str
+) -> None:
+    assert train(data, *options) == 2
+    assert complaint in capsys.readouterr().err
+    assert not Path("runs/vit-tiny").exists()
+
+
+def test_train_exits_2_when_the_model_or_data_is_unknown(
+    data: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "resnet", "--data", data]) == 2
+    assert "vit-b32" in capsys.readouterr().err
+    assert main(["train", "vit-tiny", "--data", "nowhere"]) == 2
+    assert "edgevit data prepare" in capsys.readouterr().err
+
+
+def test_force_replaces_the_run_and_keeps_other_files_when_given(data: str) -> None:
+    folder = Path("mine")
+    folder.mkdir()
+    (folder / "notes.txt").write_text("mine")
+    (folder / "run.json").write_text("{}")
+
+    assert train(data, "--epochs", "1", "--out", "mine") == 2
+    assert train(data, "--epochs", "1", "--out", "mine", "--force") == 0
+
+    assert (folder / "notes.txt").read_text() == "mine"
+    assert Run.load(folder).record.training.epochs == 1
+
+
+def test_newest_unfinished_run_of_the_model_is_found_when_resuming(
+    data: str, tiny_dataset: Dataset
+) -> None:
+    from edgevit.cli.train import newest_unfinished
+
+    for age, name in enumerate(("new", "old")):
+        folder = Path("runs") / name
+        checkpoint.write_checkpoint(folder, settings_for(tiny_dataset), Position(), (), {})
+        then = time.time() - 60 * age
+        os.utime(checkpoint.checkpoint_path(folder), (then, then))
+
+    assert newest_unfinished("tinynet") == Path("runs/new")
+
+
+@pytest.mark.slow
+def test_interrupted_command_says_how_to_go_on_and_does_when_told_to(data: str) -> None:
+    arguments = ["train", "vit-tiny", "--data", data, *SMALL, "--epochs", "400"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "edgevit", *arguments], stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        lines = []
+        for line in process.stderr:
+            lines.append(line)
+            if line.startswith("epoch 2/400"):
+                process.send_signal(signal.SIGINT)
+        assert process.wait() == 130
+    assert f"edgevit train vit-tiny --data {data} --out runs/vit-tiny --resume" in "".join(lines)
+    assert not any("oneDNN" in line for line in lines)
+
+    # What is not said is the checkpoint's; what is said must agree with it.
+    assert main(["train", "vit-tiny", "--data", data, "--resume", "--epochs", "3"]) == 2
+    with subprocess.Popen(
+        [sys.executable, "-m", "edgevit", *arguments[:4], "--resume"],
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("epoch "):
+                process.send_signal(signal.SIGTERM)
+                break
+        process.stderr.read()
+        assert process.wait() == 143
+    rows = checkpoint.read_record(Path("runs/vit-tiny")).history
+    assert [row.epoch for row in rows] == list(range(1, len(rows) + 1))
+    assert len(rows) >= 3

@@ -1,0 +1,260 @@
+from __future__ import annotations
+
+import csv
+import dataclasses
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgevit.data.dataset import Dataset
+from edgevit.data.prepare import prepare
+from edgevit.errors import CheckFailedError, InputError
+from edgevit.preprocessing import Preprocessing
+from edgevit.run import Run
+from edgevit.training import checkpoint, reference
+from edgevit.training.backend import choose_precision
+from edgevit.training.job import TrainJob, run_job
+from tests.conftest import save_classes
+from tests.training.tinynet import TinyNet, settings_for
+
+pytest.importorskip("tensorflow")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_latency() -> Iterator[None]:
+    short = dataclasses.replace(
+        reference.REFERENCE_PROTOCOL, min_seconds=0.0, min_queries=3, warmup_min_seconds=0.0
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reference, "REFERENCE_PROTOCOL", short)
+        yield
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Two classes: 14 train, 2 val and 4 test photos of 16×16."""
+    root = tmp_path_factory.mktemp("data")
+    photos = save_classes(root / "photos", {"café, noir": 10, "zebra": 10})
+    return prepare(photos, root / "dataset", preprocessing=Preprocessing(16, 16))
+
+
+@pytest.fixture(scope="module")
+def whole(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """TinyNet, trained without an interruption."""
+    return train(dataset, tmp_path_factory.mktemp("runs") / "whole")
+
+
+def train(dataset: Dataset, folder: Path, *, resume: bool = False, **changed: Any) -> Run:
+    settings = settings_for(dataset, **changed)
+    run_job(TrainJob(TinyNet(), dataset, settings, folder, resume=resume))
+    return Run.load(folder)
+
+
+def history_without_seconds(folder: Path) -> list[dict[str, str]]:
+    with (folder / "history.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
+
+
+def assert_same_run(first: Run, second: Run) -> None:
+    one, two = first.weights(), second.weights()
+    assert one.keys() == two.keys()
+    for path, array in one.items():
+        np.testing.assert_array_equal(array, two[path], err_msg=path)
+    assert history_without_seconds(first.root) == history_without_seconds(second.root)
+    np.testing.assert_array_equal(first.reference().logits, second.reference().logits)
+
+
+def killed_child(dataset: Dataset, folder: Path, number: int, steps: int, *more: str) -> int:
+    arguments = [str(dataset.root), str(folder), str(number), str(steps), *more]
+    return subprocess.run(
+        [sys.executable, "-m", "tests.training.killed_child", *arguments],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        timeout=120,
+        check=False,
+    ).returncode
+
+
+def test_run_job_writes_a_finished_run_when_all_epochs_are_done(
+    whole: Run, dataset: Dataset
+) -> None:
+    record = whole.record
+    assert record.name == "whole"
+    assert record.labels == dataset.classes
+    assert record.dataset.sha256 == dataset.sha256
+    assert record.reference.accuracy.image_count == 4
+    assert record.reference.latency_ms_p90 >= record.reference.latency_ms_p50 > 0
+    assert {"curves.png", "confusion.png", "history.csv"} <= record.files.keys()
+    assert not (whole.root / "checkpoint").exists()
+    assert whole.reference().image_sha256 == dataset.split("test").hashes()
+    assert {"frozen/kernel", "conv/bias", "norm/moving_mean"} <= whole.weights().keys()
+    assert all(array.dtype == np.float32 for array in whole.weights().values())
+
+
+def test_history_has_the_promised_columns_when_written(whole: Run) -> None:
+    with (whole.root / "history.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+
+    assert rows[0] == [
+        "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds",
+    ]  # fmt: skip
+    assert [row[0] for row in rows[1:]] == ["1", "2", "3", "4"]
+
+
+def test_weights_are_identical_when_trained_twice(
+    whole: Run, dataset: Dataset, tmp_path: Path
+) -> None:
+    assert_same_run(train(dataset, tmp_path / "again"), whole)
+
+
+def test_weights_differ_when_the_seed_does(whole: Run, dataset: Dataset, tmp_path: Path) -> None:
+    other = train(dataset, tmp_path / "run", seed=8, epochs=1)
+
+    assert not np.array_equal(whole.weights()["conv/kernel"], other.weights()["conv/kernel"])
+
+
+def test_resumed_run_equals_the_uninterrupted_one_when_killed_twice(
+    whole: Run, dataset: Dataset, tmp_path: Path
+) -> None:
+    # 14 photos in batches of 4 are 4 steps an epoch, and one more batch validates.
+    folder = tmp_path / "killed"
+
+    assert killed_child(dataset, folder, signal.SIGTERM, 7) == 143
+    position = checkpoint.read_record(folder).position
+    assert (position.epoch, position.step) == (1, 3)
+    with pytest.raises(InputError, match="not finished"):
+        Run.load(folder)
+
+    killed = killed_child(dataset, folder, signal.SIGKILL, 6, "resume")
+    assert killed == -signal.SIGKILL
+    position = checkpoint.read_record(folder).position
+    assert (position.epoch, position.step) == (2, 0)
+
+    assert_same_run(train(dataset, folder, resume=True), whole)
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [({"seed": 8}, "seed: 7, now 8"), ({"epochs": 9}, "epochs"), ({"batch_size": 2}, "batch size")],
+)
+def test_resume_is_refused_when_a_setting_differs(
+    dataset: Dataset, changed: dict[str, Any], named: str
+) -> None:
+    settings = settings_for(dataset, **changed)
+
+    with pytest.raises(InputError, match=named):
+        settings.refuse_difference(settings_for(dataset))
+
+
+def test_resume_is_refused_when_there_is_no_checkpoint(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="nothing to resume"):
+        train(dataset, tmp_path / "run", resume=True)
+
+
+def test_training_is_refused_when_the_folder_holds_something(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+
+    with pytest.raises(InputError, match=r"--resume.*--force"):
+        train(dataset, tmp_path / "run")
+
+
+def test_training_stops_with_the_place_when_the_loss_is_no_number(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    with pytest.raises(CheckFailedError, match=r"epoch \d+, step \d+ of 4.*--learning-rate"):
+        train(dataset, tmp_path / "run", learning_rate=1e38, augment=())
+
+
+def test_frozen_weights_stay_and_others_move_when_trained(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    import keras
+
+    from edgevit.training.backend import make_deterministic
+
+    settings = settings_for(dataset, epochs=1)
+    make_deterministic(settings.seed)
+    before: keras.Model = TinyNet().build_keras(settings.spec)
+    initial = {v.path: v.numpy() for v in before.weights}
+
+    run = train(dataset, tmp_path / "run", epochs=1)
+
+    trained = run.weights()
+    np.testing.assert_array_equal(trained["frozen/kernel"], initial["frozen/kernel"])
+    assert not np.array_equal(trained["conv/kernel"], initial["conv/kernel"])
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_training_learns_and_measures_in_float32_when_precision_is_mixed(
+    dataset: Dataset, tmp_path: Path, precision: str
+) -> None:
+    if precision == "mixed_bfloat16":
+        try:
+            choose_precision(mixed=True)
+        except InputError as error:
+            pytest.skip(str(error))
+
+    run = train(dataset, tmp_path / "run", precision=precision, epochs=2)
+
+    assert run.record.training.precision == precision
+    assert all(array.dtype == np.float32 for array in run.weights().values())
+    assert run.reference().logits.dtype == np.float32
+
+
+def test_training_goes_on_when_the_validation_split_is_empty(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    photos = tuple(p for p in dataset.photos if p.split != "val")
+    run = train(dataclasses.replace(dataset, photos=photos), tmp_path / "run", epochs=2)
+
+    assert run.record.training.best_epoch == 2
+    assert run.record.dataset.val_count == 0
+
+
+def test_training_is_refused_before_it_starts_when_the_test_split_is_empty(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    photos = tuple(p for p in dataset.photos if p.split != "test")
+
+    with pytest.raises(InputError, match="the test split of .* is empty"):
+        train(dataclasses.replace(dataset, photos=photos), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def mirrored_child(dataset: Dataset, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.training.mirrored_child", str(dataset.root), *arguments],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_mirrored_training_is_close_to_one_device_when_the_batch_is_split(
+    dataset: Dataset,
+) -> None:
+    assert float(mirrored_child(dataset)) < 1e-4
+
+
+@pytest.mark.slow
+def test_mirrored_training_runs_when_the_model_has_batch_norm_and_dropout(
+    dataset: Dataset,
+) -> None:
+    # Each device normalises with its own half of the batch: not equal, but near.
+    assert float(mirrored_child(dataset, "with-state")) < 1.0
