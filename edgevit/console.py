@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
+
+_STANDARD_ERROR = 2
+# LiteRT's and absl's information and warning lines, tqdm's bars, and warnings of Python modules
+# that speak to developers.
+_CHATTER = re.compile(
+    rb"^INFO: |^[IWE]\d{4} |^WARNING: All log messages before absl|\d+/\d+ \[\d|Warning: |"
+    rb"^  warnings\.warn\("
+)
 
 
 def note(message: str) -> None:
@@ -28,6 +39,35 @@ def track(items: Iterable[T], description: str, total: int) -> Iterator[T]:
     yield from rich_track(
         items, description=description, total=total, console=Console(stderr=True), transient=False
     )
+
+
+@contextmanager
+def without_native_chatter() -> Iterator[None]:
+    """Hold back what libraries print to standard error, and show what is not mere chatter.
+
+    TensorFlow, LiteRT and progress bars write to the file descriptor, past Python, and some do so
+    before they have read their log level. If the block fails, everything is shown.
+    """
+    try:
+        original = os.dup(_STANDARD_ERROR)
+    except OSError:  # no standard error at all
+        yield
+        return
+    sys.stderr.flush()
+    hidden: re.Pattern[bytes] | None = None
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), _STANDARD_ERROR)
+        try:
+            yield
+            hidden = _CHATTER
+        finally:
+            sys.stderr.flush()
+            os.dup2(original, _STANDARD_ERROR)
+            os.close(original)
+            held.seek(0)
+            for line in re.split(rb"(?<=[\r\n])", held.read()):
+                if line.strip() and not (hidden and hidden.search(line)):
+                    os.write(_STANDARD_ERROR, line)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import numpy as np
 
 from edgevit import __version__, console, storage
 from edgevit.bundle import (
+    BUNDLE_FILE,
     LABELS_FILE,
     Bundle,
     BundleRecord,
@@ -149,13 +150,13 @@ def export(
         CheckFailedError: if a rung of the ladder fails.
         InputError: if ``target`` exists and ``force`` is false.
     """
-    storage.refuse_existing(target, force=force)
+    storage.refuse_existing(target, force=force, marker=BUNDLE_FILE)
     labels = render_labels(job.run.record.labels)
     calibrated = lowering.needs_calibration(job.graph, precision)
     images = job.calibration.images if calibrated else None
     with console.step(f"Writing {lowering.name} {precision}"):
         lowered = lowering.lower(job.graph, precision, images)
-    with storage.folder_in_one_piece(target, force=force) as folder:
+    with storage.folder_in_one_piece(target, force=force, marker=BUNDLE_FILE) as folder:
         (folder / lowering.model_file).write_bytes(lowered.data)
         (folder / LABELS_FILE).write_bytes(labels)
         ladder = Ladder(announce)

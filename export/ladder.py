@@ -19,10 +19,13 @@ from edgevit.export.precision import Precision
 from edgevit.metrics import Labels, Scores, paired_drop
 from edgevit.preprocessing import Pixels
 from edgevit.runtimes.base import Session
+from edgevit.runtimes.classifier import predict_all
 from edgevit.spec import ModelSpec
 
 # An image on which the best two probabilities are closer than this may fall either way.
 DECISIVE_MARGIN = 0.1
+
+_PROGRESS = "Running the exported file"
 
 
 @dataclass(frozen=True)
@@ -89,11 +92,6 @@ class Ladder:
             raise CheckFailedError(f"the export failed at {name!r}: {detail}", "No bundle was kept")
 
 
-def run_session(session: Session, pixels: Pixels) -> Scores:
-    """Return probabilities ``float32 [n, classes]``, image by image."""
-    return np.concatenate([np.array(session.invoke(image[np.newaxis])) for image in pixels])
-
-
 def check_loads(ladder: Ladder, open_session: Callable[[Path], Session], path: Path) -> Session:
     """The runtime opens the file."""
     session = open_session(path)
@@ -121,7 +119,7 @@ def check_values(
     ladder: Ladder, session: Session, images: EvaluationImages, precision: Precision
 ) -> None:
     """The answers are the graph's, on training images that no range was computed on."""
-    answers = run_session(session, images.pixels)
+    answers = predict_all(session, images.pixels, _PROGRESS)
     if not np.isfinite(answers).all():
         ladder.decide("values", False, "some probabilities are not finite")
     tolerance = TOLERANCES[precision]
@@ -174,7 +172,7 @@ def check_accuracy(
 ) -> None:
     """Top-1 on validation images falls by no more than the budget."""
     assert images.labels is not None
-    answers = run_session(session, images.pixels)
+    answers = predict_all(session, images.pixels, _PROGRESS)
     drop = paired_drop(images.reference, answers, images.labels)
     budget = "no budget" if max_drop_points is None else f"budget {max_drop_points:g}"
     ladder.decide(

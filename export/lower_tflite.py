@@ -8,7 +8,6 @@ splits a ViT into 87 partitions.
 from __future__ import annotations
 
 import os
-import warnings
 from collections import Counter
 from functools import singledispatch
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgevit import console
 from edgevit.bundle import TensorRecord
 from edgevit.errors import MissingDependencyError
 from edgevit.export import ops
@@ -68,7 +68,8 @@ def _convert(graph: DeployGraph) -> bytes:
     # TensorFlow's C++ log says nothing that an exporting user can act on.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        import tensorflow as tf
+        with console.without_native_chatter():
+            import tensorflow as tf
     except ImportError:
         raise MissingDependencyError(
             "exporting to TFLite needs TensorFlow", "pip install 'edgevit[export]'"
@@ -90,8 +91,7 @@ def _convert(graph: DeployGraph) -> bytes:
     converter = tf.lite.TFLiteConverter.from_concrete_functions(
         [module.classify.get_concrete_function()], module
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with console.without_native_chatter():
         return bytes(converter.convert())
 
 
@@ -245,8 +245,9 @@ def _quantise(float_file: bytes, *, chain: bool, images: Pixels | None) -> Lower
             quantiser.add_static_config(".*", name, 8, 8)
     else:
         quantiser.add_dynamic_config(".*", names.CONV_2D, 8)
-    ranges = _calibrate(quantiser, images) if quantiser.need_calibration else None
-    result = quantiser.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
+    with console.without_native_chatter():
+        ranges = _calibrate(quantiser, images) if quantiser.need_calibration else None
+        result = quantiser.quantize(ranges, enable_progress_report=False)
     per_row = "int8, weight scale per output channel, input range per row at run time"
     calibrated = "int8, weight scale per output channel, calibrated min-max input range"
     return Lowered(
@@ -264,19 +265,17 @@ def _calibrate(quantiser: Any, images: Pixels | None) -> Any:
     if images is None or len(images) == 0:
         raise ValueError("calibrated ranges need images")
     samples = [{INPUT_NAME: image[np.newaxis]} for image in images]
-    with warnings.catch_warnings():
-        # LiteRT warns that keeping all tensors is for debugging: here it is the purpose.
-        warnings.simplefilter("ignore")
-        return quantiser.calibrate({_SIGNATURE: samples}, num_threads=_CALIBRATION_THREADS)
+    return quantiser.calibrate({_SIGNATURE: samples}, num_threads=_CALIBRATION_THREADS)
 
 
 def _describe(path: Path) -> FileDescription:
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    interpreter = Interpreter(
-        str(path),
-        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-    )
+    with console.without_native_chatter():
+        interpreter = Interpreter(
+            str(path),
+            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        )
     tensors = {detail["index"]: detail for detail in interpreter.get_tensor_details()}
     counts: Counter[str] = Counter()
     float_matrix_ops = []

@@ -329,7 +329,9 @@ class Dense(TokenWise):
     def evaluate(self, *inputs: Any) -> Array:
         """Multiply and add."""
         (x,) = inputs
-        return np.asarray(x @ self.kernel + self.bias, dtype=np.float32)
+        # One product of two matrices: NumPy multiplies stacks of matrices one by one.
+        flat = x.reshape(-1, x.shape[-1]) @ self.kernel + self.bias
+        return np.asarray(flat.reshape(*x.shape[:-1], -1), dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

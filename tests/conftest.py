@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from edgevit.preprocessing import Preprocessing
 # Tests share helpers as `tests.…`. At the end of the path, so that the repository's edgevit/
 # folder does not hide the installed package.
 sys.path.append(str(Path(__file__).parents[1]))
+os.environ["PYTHONSAFEPATH"] = "1"  # the same for the programs that tests start
 
 
 def save_photo(path: Path, seed: int = 0, size: tuple[int, int] = (40, 32)) -> Path:

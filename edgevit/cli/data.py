@@ -9,7 +9,6 @@ import click
 
 if TYPE_CHECKING:
     from edgevit.data.dataset import Dataset
-    from edgevit.preprocessing import ResizeMode
 
 _SHOWN_SKIPS = 5
 
@@ -88,13 +87,6 @@ def demo(out: Path, classes: int, per_class: int, size: int, seed: int, force: b
     help="Height and width to cache, pixels; other sizes are cached when a model needs them.",
 )
 @click.option(
-    "--resize-mode",
-    type=click.Choice(["crop", "squash"]),
-    default="crop",
-    show_default=True,
-    help="Cut the largest centred square, or squeeze the whole photo.",
-)
-@click.option(
     "--val-share",
     type=float,
     default=0.1,
@@ -113,7 +105,6 @@ def prepare(
     source: Path,
     out: Path,
     size: int,
-    resize_mode: ResizeMode,
     val_share: float,
     test_share: float | None,
     seed: int,
@@ -137,7 +128,7 @@ def prepare(
     dataset = prepare_photos(
         source,
         out,
-        preprocessing=Preprocessing(size, size, resize_mode),
+        preprocessing=Preprocessing(size, size),
         val_share=val_share,
         test_share=test_share,
         seed=seed,

@@ -71,6 +71,7 @@ def command(
       edgevit export runs/vgg16 --quantize int8 --quantize fp32 --max-drop 0.5
     """
     from edgevit import storage
+    from edgevit.bundle import BUNDLE_FILE
     from edgevit.export.exporter import bundle_path, export, open_job
     from edgevit.export.registry import find_lowering
     from edgevit.run import Run, newest_run
@@ -79,7 +80,7 @@ def command(
     job = open_job(Run.load(run or newest_run(Path("runs"))), data)
     targets = [bundle_path(exports, job.run, *pair) for pair in chosen]
     for target in targets:
-        storage.refuse_existing(target, force=force)
+        storage.refuse_existing(target, force=force, marker=BUNDLE_FILE)
     for (lowering, precision), target in zip(chosen, targets, strict=True):
         bundle = export(
             job,

@@ -6,6 +6,7 @@ import errno
 import importlib
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,7 +29,8 @@ COMMANDS: dict[str, str] = {
 }
 
 _EXIT_INTERRUPTED = 128 + signal.SIGINT
-_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+_EXIT_TERMINATED = 128 + signal.SIGTERM
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class LazyGroup(click.Group):
@@ -71,6 +73,7 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    _unwind_on_sigterm()
     try:
         result: Any = cli.main(
             args=None if arguments is None else list(arguments),
@@ -84,20 +87,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return _fail("interrupted", _EXIT_INTERRUPTED)
+    except _TerminatedError:
+        return _fail("terminated", _EXIT_TERMINATED)
     except BrokenPipeError:
         # The reader of our output went away, as in `edgevit models | head -1`.
         sys.stderr.close()
         return 0
     except OSError as error:
-        if error.errno not in _DISK_ERRORS:
-            raise
-        where = f" at {error.filename}" if error.filename else ""
-        return _fail(
-            f"cannot write{where}: {error.strerror}. Free some space or choose another folder; "
-            "nothing half-written was kept",
-            EdgevitError.exit_code,
-        )
+        if error.errno not in _DISK_FULL and error.filename is None:
+            raise  # not about a file of the user: a bug, which deserves its traceback
+        return _fail(_describe_os_error(error), EdgevitError.exit_code)
     return result if isinstance(result, int) else 0
+
+
+class _TerminatedError(BaseException):
+    """SIGTERM arrived. Not an Exception, so that nothing takes it for an error of its own."""
+
+
+def _unwind_on_sigterm() -> None:
+    """Let a SIGTERM unwind the stack as Ctrl-C does: temporary files are removed on the way."""
+
+    def unwind(signal_number: int, frame: object) -> None:
+        raise _TerminatedError
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, unwind)
+
+
+def _describe_os_error(error: OSError) -> str:
+    where = f" {error.filename}" if error.filename else ""
+    if error.errno in _DISK_FULL:
+        return (
+            f"cannot write{where}: {error.strerror}. Free some space or choose another folder; "
+            "nothing half-written was kept"
+        )
+    return f"cannot use{where}: {error.strerror}. Check the path and its permissions"
 
 
 def run() -> None:

@@ -141,6 +141,7 @@ def _list_folder(source: Path) -> Listing:
     lists = stanford_dogs.find_lists(source)
     if lists is not None:
         return stanford_dogs.list_official(source, lists)
+    stanford_dogs.refuse_missing_lists(source)
     return list_folders(source)
 
 

@@ -39,6 +39,22 @@ def find_lists(source: Path) -> Path | None:
     return None
 
 
+def refuse_missing_lists(source: Path) -> None:
+    """Refuse a download whose lists were left behind: ``Images`` is no class.
+
+    Raises:
+        InputError: if ``source`` holds the published ``Images`` and nothing else to classify.
+    """
+    folders = [path.name for path in source.iterdir() if path.is_dir()]
+    images = source / _IMAGES
+    if folders == [_IMAGES] and any(_WORDNET_PREFIX.match(path.name) for path in images.iterdir()):
+        raise InputError(
+            f"{source} holds Stanford Dogs' {_IMAGES}, but not {_list_name('train')} and "
+            f"{_list_name('test')}",
+            f"Put lists.tar's files beside it, or give {images} for a split of your own",
+        )
+
+
 def has_archives(source: Path) -> bool:
     """Tell whether ``source`` holds the published archives, not unpacked."""
     return all((source / name).is_file() for name in (IMAGES_ARCHIVE, LISTS_ARCHIVE))

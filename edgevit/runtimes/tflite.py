@@ -6,18 +6,15 @@ TensorFlow is never imported: a Raspberry Pi runs the same file that is timed he
 from __future__ import annotations
 
 import importlib
-import os
-import sys
-import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from edgevit import console
 from edgevit.errors import InputError, MissingDependencyError
 from edgevit.machine import version_of
 from edgevit.metrics import Scores
@@ -35,7 +32,6 @@ _FOREIGN_REMEDY = "Export the model with edgevit: edgevit export RUN --format tf
 
 # Bytes 4–8 of a TFLite flatbuffer.
 _IDENTIFIER = b"TFL3"
-_CHATTER = b"INFO:"
 _XNNPACK, _KERNELS = "XNNPACK", "CPU kernels"
 _NAMED_KINDS = 3
 
@@ -62,7 +58,7 @@ class TFLiteRuntime:
         interpreter_class = _interpreter_class()
         _check_identifier(path)
         try:
-            with _without_chatter():
+            with console.without_native_chatter():
                 interpreter = interpreter_class(model_path=str(path), num_threads=threads)
                 interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
@@ -241,26 +237,3 @@ def _output_quantisation(details: Mapping[str, Any], name: str) -> tuple[np.floa
             _FOREIGN_REMEDY,
         )
     return np.float32(scale), int(zero_point)
-
-
-@contextmanager
-def _without_chatter() -> Iterator[None]:
-    """Hold back what native code prints to descriptor 2; print all but INFO lines afterwards."""
-    try:
-        saved = os.dup(2)
-    except OSError:
-        # No standard error at all.
-        yield
-        return
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
-            held.seek(0)
-            for line in held:
-                if not line.startswith(_CHATTER):
-                    os.write(2, line)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -73,3 +75,22 @@ def test_main_returns_0_when_asked_for_the_version(capsys: pytest.CaptureFixture
 
     assert main(["--version"]) == 0
     assert __version__ in capsys.readouterr().out
+
+
+def test_path_is_named_when_the_system_refuses_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "demo", "--out", "/proc/nowhere/demo"]) == 2
+    assert "cannot use /proc/nowhere: No such file or directory" in capsys.readouterr().err
+
+
+def test_nothing_is_left_when_terminated(tmp_path: Path) -> None:
+    arguments = ["data", "demo", "--out", str(tmp_path / "demo"), "--per-class", "9999"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edgevit", *arguments], stderr=subprocess.PIPE, text=True
+    )
+    while not any(tmp_path.glob(".demo.partial-*/*/0001.jpg")):
+        assert process.poll() is None
+    process.terminate()
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert error.endswith("edgevit: error: terminated\n")
+    assert list(tmp_path.iterdir()) == []

@@ -14,6 +14,7 @@ from edgevit.data.dataset import Dataset
 from edgevit.run import Run
 from edgevit.training import checkpoint
 from edgevit.training.checkpoint import Position
+from tests.training.short_run import short_latency
 from tests.training.tinynet import settings_for
 
 pytest.importorskip("tensorflow")
@@ -34,17 +35,20 @@ def train(data: str, *options: str) -> int:
     return main(["train", "vit-tiny", "--data", data, *SMALL, *options])
 
 
-def test_train_makes_runs_beside_each_other_when_no_folder_is_named(
+def test_train_makes_a_run_beside_the_others_when_no_folder_is_named(
     data: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert train(data, "--epochs", "1") == 0
+    taken = Path("runs/vit-tiny")
+    taken.mkdir(parents=True)
+    (taken / "run.json").write_text("{}")
+
+    with short_latency():
+        assert train(data, "--epochs", "1", "--augment", "none", "--seed", "3") == 0
+
     printed = capsys.readouterr().out
     assert "test top-1" in printed
     assert "test top-5  100.00 %" in printed
-    assert "edgevit export runs/vit-tiny --format tflite --quantize int8" in printed
-
-    assert train(data, "--epochs", "1", "--augment", "none", "--seed", "3") == 0
-
+    assert "edgevit export runs/vit-tiny-2 --format tflite --quantize int8" in printed
     record = Run.load(Path("runs/vit-tiny-2")).record
     assert record.name == "vit-tiny-2"
     assert record.training.seed == 3
@@ -84,19 +88,6 @@ def test_train_exits_2_when_the_model_or_data_is_unknown(
     assert "vit-b32" in capsys.readouterr().err
     assert main(["train", "vit-tiny", "--data", "nowhere"]) == 2
     assert "edgevit data prepare" in capsys.readouterr().err
-
-
-def test_force_replaces_the_run_and_keeps_other_files_when_given(data: str) -> None:
-    folder = Path("mine")
-    folder.mkdir()
-    (folder / "notes.txt").write_text("mine")
-    (folder / "run.json").write_text("{}")
-
-    assert train(data, "--epochs", "1", "--out", "mine") == 2
-    assert train(data, "--epochs", "1", "--out", "mine", "--force") == 0
-
-    assert (folder / "notes.txt").read_text() == "mine"
-    assert Run.load(folder).record.training.epochs == 1
 
 
 def test_newest_unfinished_run_of_the_model_is_found_when_resuming(

@@ -164,16 +164,6 @@ def test_open_prints_nothing_and_loads_no_tensorflow_when_all_is_well(
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_without_chatter_prints_warnings_when_native_code_writes_them(
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    import os
-
-    with tflite._without_chatter():
-        os.write(2, b"INFO: created a delegate\nWARNING: something matters\n")
-    assert capfd.readouterr().err == "WARNING: something matters\n"
-
-
 def test_open_classifier_tells_a_bundle_when_given_one(bundle: Path, run: Run) -> None:
     classifier = open_classifier(bundle, 1)
     assert (classifier.kind, classifier.format) == ("bundle", "tflite")

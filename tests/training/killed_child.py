@@ -29,7 +29,7 @@ def main() -> int:
             if left == 0:
                 os.kill(os.getpid(), int(signal_number))
 
-    pipeline.batches = batches  # type: ignore[assignment]
+    pipeline.batches = batches
     dataset = Dataset.load(Path(data))
     train_job = job.TrainJob(
         TinyNet(), dataset, settings_for(dataset), Path(out), resume="resume" in sys.argv

@@ -17,22 +17,19 @@ from edgevit.data.prepare import prepare
 from edgevit.errors import CheckFailedError, InputError
 from edgevit.preprocessing import Preprocessing
 from edgevit.run import Run
-from edgevit.training import checkpoint, reference
+from edgevit.training import checkpoint
 from edgevit.training.backend import choose_precision
 from edgevit.training.job import TrainJob, run_job
 from tests.conftest import save_classes
+from tests.training.short_run import short_latency
 from tests.training.tinynet import TinyNet, settings_for
 
 pytest.importorskip("tensorflow")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def short_latency() -> Iterator[None]:
-    short = dataclasses.replace(
-        reference.REFERENCE_PROTOCOL, min_seconds=0.0, min_queries=3, warmup_min_seconds=0.0
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reference, "REFERENCE_PROTOCOL", short)
+def _short_latency() -> Iterator[None]:
+    with short_latency():
         yield
 
 
@@ -50,9 +47,11 @@ def whole(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return train(dataset, tmp_path_factory.mktemp("runs") / "whole")
 
 
-def train(dataset: Dataset, folder: Path, *, resume: bool = False, **changed: Any) -> Run:
+def train(
+    dataset: Dataset, folder: Path, *, resume: bool = False, force: bool = False, **changed: Any
+) -> Run:
     settings = settings_for(dataset, **changed)
-    run_job(TrainJob(TinyNet(), dataset, settings, folder, resume=resume))
+    run_job(TrainJob(TinyNet(), dataset, settings, folder, resume=resume, force=force))
     return Run.load(folder)
 
 
@@ -153,9 +152,7 @@ def test_resume_is_refused_when_a_setting_differs(
         settings.refuse_difference(settings_for(dataset))
 
 
-def test_resume_is_refused_when_there_is_no_checkpoint(
-    dataset: Dataset, tmp_path: Path
-) -> None:
+def test_resume_is_refused_when_there_is_no_checkpoint(dataset: Dataset, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nothing to resume"):
         train(dataset, tmp_path / "run", resume=True)
 
@@ -170,6 +167,33 @@ def test_training_is_refused_when_the_folder_holds_something(
         train(dataset, tmp_path / "run")
 
 
+def test_force_replaces_the_run_and_keeps_other_files_when_given(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "run.json").write_text("{}")
+
+    run = train(dataset, tmp_path, force=True, epochs=1)
+
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert run.record.training.epochs == 1
+
+
+def test_second_training_is_refused_when_one_writes_to_the_folder(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    import fcntl
+    import os
+
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with pytest.raises(InputError, match="another training is writing"):
+            train(dataset, tmp_path)
+    finally:
+        os.close(descriptor)
+
+
 def test_training_stops_with_the_place_when_the_loss_is_no_number(
     dataset: Dataset, tmp_path: Path
 ) -> None:
@@ -177,9 +201,7 @@ def test_training_stops_with_the_place_when_the_loss_is_no_number(
         train(dataset, tmp_path / "run", learning_rate=1e38, augment=())
 
 
-def test_frozen_weights_stay_and_others_move_when_trained(
-    dataset: Dataset, tmp_path: Path
-) -> None:
+def test_frozen_weights_stay_and_others_move_when_trained(dataset: Dataset, tmp_path: Path) -> None:
     import keras
 
     from edgevit.training.backend import make_deterministic
@@ -228,7 +250,7 @@ def test_training_is_refused_before_it_starts_when_the_test_split_is_empty(
 ) -> None:
     photos = tuple(p for p in dataset.photos if p.split != "test")
 
-    with pytest.raises(InputError, match="the test split of .* is empty"):
+    with pytest.raises(InputError, match=r"the test split of .* is empty"):
         train(dataclasses.replace(dataset, photos=photos), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -1,4 +1,4 @@
-"""A real model that trains in milliseconds, with every kind of state that a checkpoint must keep."""
+"""A real model that trains in milliseconds, with each kind of state that a checkpoint keeps."""
 
 from __future__ import annotations
 

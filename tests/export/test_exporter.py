@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from edgevit import storage
+from edgevit.bundle import Bundle, RungRecord
+from edgevit.cli.main import main
+from edgevit.data.dataset import Dataset
+from edgevit.errors import CheckFailedError, InputError
+from edgevit.export.exporter import ExportJob, export, open_job
+from edgevit.export.graph import DeployGraph
+from edgevit.export.lower_tflite import TFLiteLowering
+from edgevit.export.lowering import Lowered
+from edgevit.export.ops import Dense
+from edgevit.export.precision import Precision
+from edgevit.preprocessing import Pixels
+from edgevit.run import WEIGHTS_FILE, Run, write_run
+from tests.export.runs import make_photos
+
+
+class ZeroingLowering(TFLiteLowering):
+    """TFLite, with one weight tensor lost on the way."""
+
+    def lower(
+        self, graph: DeployGraph, precision: Precision, calibration: Pixels | None
+    ) -> Lowered:
+        op = graph.op("block_2/mlp_1")
+        assert isinstance(op, Dense)
+        broken = replace(op, kernel=np.zeros_like(op.kernel))
+        return super().lower(graph.edit({op.name: (broken,)}), precision, calibration)
+
+
+class FloatLowering(TFLiteLowering):
+    """TFLite, that writes float where int8 was asked for."""
+
+    def lower(
+        self, graph: DeployGraph, precision: Precision, calibration: Pixels | None
+    ) -> Lowered:
+        return super().lower(graph, "fp32", calibration)
+
+
+@pytest.mark.parametrize(
+    ("lowering", "rung"), [(ZeroingLowering(), "values"), (FloatLowering(), "arithmetic")]
+)
+def test_nothing_is_left_when_a_rung_fails(
+    job: ExportJob, tmp_path: Path, lowering: TFLiteLowering, rung: str
+) -> None:
+    announced: list[RungRecord] = []
+    with pytest.raises(CheckFailedError, match=f"the export failed at '{rung}'"):
+        export(job, lowering, "int8", tmp_path / "bundle", announce=announced.append)
+    assert [r.name for r in announced if not r.passed] == [rung]
+    assert os.listdir(tmp_path) == []
+
+
+def test_budget_fails_when_the_drop_is_larger(job: ExportJob, tmp_path: Path) -> None:
+    # Labels that the full-precision model always meets, so that any flip is a drop.
+    validation = job.validation
+    assert validation is not None
+    shifted = np.roll(validation.reference, 1, axis=1)
+    wrong = replace(validation, reference=shifted, labels=shifted.argmax(axis=1).astype(np.int64))
+    broken = ExportJob(job.run, job.dataset)
+    broken.__dict__.update(job.__dict__, validation=wrong)
+    with pytest.raises(CheckFailedError, match=r"'accuracy': drop \+.* budget 0\.5"):
+        export(
+            broken,
+            TFLiteLowering(),
+            "fp32",
+            tmp_path / "bundle",
+            announce=lambda rung: None,
+            max_drop_points=0.5,
+        )
+    assert os.listdir(tmp_path) == []
+
+
+def test_other_photos_are_refused_when_the_run_knows_its_own(run: Run, tmp_path: Path) -> None:
+    other = make_photos(tmp_path)
+    changed = other.root / "dataset.json"
+    changed.write_text(changed.read_text().replace('"seed": 0', '"seed": 1'))
+    with pytest.raises(InputError, match="is not the data set that the run"):
+        open_job(run, other.root)
+
+
+def test_photos_are_asked_for_when_they_moved(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="say where they are with --data DIR"):
+        open_job(run, tmp_path / "gone")
+
+
+def test_tensor_is_named_when_weights_are_nan(run: Run, photos: Dataset, tmp_path: Path) -> None:
+    weights = run.weights()
+    weights["head_hidden/kernel"][3, 4] = np.nan
+    save_file(weights, tmp_path / WEIGHTS_FILE)
+    files = {WEIGHTS_FILE: storage.record_of(tmp_path / WEIGHTS_FILE)}
+    write_run(tmp_path, replace(run.record, files=files))
+    with pytest.raises(InputError, match=r"head_hidden/kernel .* holds NaN"):
+        _ = ExportJob(Run.load(tmp_path), photos).graph
+
+
+def test_command_writes_both_when_two_precisions_are_asked_for(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["export", str(run.root), "--quantize", "int8", "--quantize", "fp32"]
+    assert main([*arguments, "--out", str(tmp_path)]) == 0
+    assert sorted(os.listdir(tmp_path)) == ["tiny.tflite.fp32", "tiny.tflite.int8"]
+    bundle = Bundle.load(tmp_path / "tiny.tflite.int8")
+    assert bundle.record.labels == run.record.labels
+    assert (bundle.root / "labels.txt").read_text() == "café, noir\ntabby cat\nzebra\n"
+    output = capsys.readouterr().out
+    assert output.count("✓") == 10
+    assert "✗" not in output
+
+    # A second time without --force: refused before any work, and the bundles stay.
+    assert main([*arguments, "--out", str(tmp_path)]) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert Bundle.load(tmp_path / "tiny.tflite.int8").record == bundle.record
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--quantize", "int7"], "unknown precision 'int7'"),
+        (["--format", "coreml"], "unknown format 'coreml'"),
+        (["--max-drop", "-1"], "--max-drop"),
+    ],
+)
+def test_command_exits_2_when_an_option_is_wrong(
+    run: Run,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    assert main(["export", str(run.root), "--out", str(tmp_path), *arguments]) == 2
+    assert message in capsys.readouterr().err
+    assert os.listdir(tmp_path) == []
+
+
+def test_command_exits_2_when_there_is_no_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["export"]) == 2
+    assert "no finished run below runs/" in capsys.readouterr().err
+
+
+def test_command_names_the_byte_check_when_a_run_was_changed(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in run.root.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    weights = tmp_path / WEIGHTS_FILE
+    data = bytearray(weights.read_bytes())
+    data[-5] ^= 1
+    weights.write_bytes(data)
+    assert main(["export", str(tmp_path)]) == 2
+    assert "was changed: its sha256 is" in capsys.readouterr().err
