@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
+from edgevit.console import without_native_chatter
 from edgevit.errors import InputError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
-_STANDARD_ERROR = 2
 _CPU_INFO = Path("/proc/cpuinfo")
 # The flags, as Linux spells them, of processors that multiply bfloat16 in hardware.
 _BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
@@ -34,37 +32,13 @@ def load_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"
     try:
-        with _silent_stderr():
+        with without_native_chatter():
             import keras  # noqa: F401
             import tensorflow  # noqa: F401
     except ImportError as error:
         raise MissingDependencyError(
             f"training needs TensorFlow and Keras ({error})", "pip install 'edgevit[train]'"
         ) from None
-
-
-@contextlib.contextmanager
-def _silent_stderr() -> Iterator[None]:
-    """Hold back what is written to standard error; it is shown if the block fails.
-
-    TensorFlow's libraries write there before they have read their log level.
-    """
-    if "tensorflow" in sys.modules:
-        yield
-        return
-    sys.stderr.flush()
-    original = os.dup(_STANDARD_ERROR)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), _STANDARD_ERROR)
-        try:
-            yield
-        except BaseException:
-            held.seek(0)
-            os.write(original, held.read())
-            raise
-        finally:
-            os.dup2(original, _STANDARD_ERROR)
-            os.close(original)
 
 
 def make_deterministic(seed: int) -> None:

@@ -78,7 +78,7 @@ def _logits(
     count = len(examples)
     parts = []
     starts = range(0, count, batch_size)
-    description = f"Evaluating the full-precision model on {count} test photos, in batches"
+    description = f"Evaluating on {count} test photos, batches"
     for start in console.track(starts, description, math.ceil(count / batch_size)):
         stop.check()
         parts.append(session.logits(np.asarray(examples.pixels[start : start + batch_size])))

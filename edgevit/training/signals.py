@@ -51,7 +51,8 @@ class StopRequest:
         traceback: TracebackType | None,
     ) -> None:
         for number, handler in self._previous.items():
-            signal.signal(number, handler)
+            # None: it was set outside Python, and Python cannot set it again.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     @property
     def pending(self) -> bool:

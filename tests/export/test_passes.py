@@ -114,12 +114,17 @@ def test_normalise_is_folded_when_the_convolution_is_valid() -> None:
     assert_same(graph, folded)
 
 
-def test_normalise_stays_when_the_convolution_pads() -> None:
+def test_only_the_offset_stays_when_the_convolution_pads() -> None:
     conv = Conv2D(
         name="c", inputs=("scaled",), kernel=normal(3, 3, 3, 5), bias=normal(5), padding="same"
     )
     graph = DeployGraph((INPUT, SCALED, conv))
-    assert fold_normalise(graph) is graph
+    folded = fold_normalise(graph)
+    (left,) = folded.of_type(Normalise)
+    assert not left.swap_channels
+    np.testing.assert_array_equal(left.scale, [1, 1, 1])
+    assert_same(graph, folded)
+    assert fold_normalise(folded) is folded
 
 
 def encoder_like() -> DeployGraph:

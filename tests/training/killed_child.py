@@ -1,6 +1,6 @@
 """Trains TinyNet in a process of its own that is really killed after so many steps.
 
-Usage: python -m tests.training.killed_child DATASET OUT SIGNAL STEPS [resume]
+Usage: tests.training.killed_child DATASET OUT SIGNAL STEPS [resume]
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Trains TinyNet on one device and split over two, and prints the largest difference of a weight.
 
 In a process of its own: logical devices must be made before TensorFlow's first op.
-Usage: python -m tests.training.mirrored_child DATASET [with-state]
+Usage: tests.training.mirrored_child DATASET [with-state]
 """
 
 from __future__ import annotations

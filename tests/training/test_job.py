@@ -70,15 +70,24 @@ def assert_same_run(first: Run, second: Run) -> None:
     np.testing.assert_array_equal(first.reference().logits, second.reference().logits)
 
 
-def killed_child(dataset: Dataset, folder: Path, number: int, steps: int, *more: str) -> int:
-    arguments = [str(dataset.root), str(folder), str(number), str(steps), *more]
+def child(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a test's module in a process of its own, with the repository last on its path."""
+    code = (
+        f"import runpy, sys; sys.path.append({str(Path(__file__).parents[2])!r}); "
+        f"runpy.run_module({module!r}, run_name='__main__')"
+    )
     return subprocess.run(
-        [sys.executable, "-m", "tests.training.killed_child", *arguments],
-        cwd=Path(__file__).parents[2],
+        [sys.executable, "-c", code, *arguments],
         capture_output=True,
+        text=True,
         timeout=120,
         check=False,
-    ).returncode
+    )
+
+
+def killed_child(dataset: Dataset, folder: Path, number: int, steps: int, *more: str) -> int:
+    arguments = [str(dataset.root), str(folder), str(number), str(steps), *more]
+    return child("tests.training.killed_child", *arguments).returncode
 
 
 def test_run_job_writes_a_finished_run_when_all_epochs_are_done(
@@ -256,14 +265,7 @@ def test_training_is_refused_before_it_starts_when_the_test_split_is_empty(
 
 
 def mirrored_child(dataset: Dataset, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.training.mirrored_child", str(dataset.root), *arguments],
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = child("tests.training.mirrored_child", str(dataset.root), *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
