@@ -75,11 +75,14 @@ check: install ## Lint, formatting and types.
 	$(BIN)/ruff format --check .
 	cd $(VENV) && bin/mypy --config-file ../pyproject.toml -p edgevit
 
+# pip-tools rather than uv: uv leaves the upper bounds of Requires-Python aside, pip does not.
 .PHONY: lock
-lock: ## Resolve requirements.lock again (needs uv).
-	uv pip compile --quiet pyproject.toml --extra dev --python-version 3.11 \
-	  --python-platform x86_64-manylinux_2_28 --generate-hashes --no-emit-index-url \
-	  --no-emit-find-links --no-header --no-annotate --upgrade --output-file requirements.lock
+lock: ## Resolve requirements.lock again.
+	$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/pip install --quiet pip-tools
+	$(VENV)-lock/bin/pip-compile --quiet pyproject.toml --extra dev --upgrade --generate-hashes \
+	  --unsafe-package edgevit --strip-extras --no-header --no-annotate --no-emit-index-url \
+	  --no-emit-trusted-host --no-emit-find-links --output-file requirements.lock
+	rm -rf $(VENV)-lock
 
 .PHONY: clean
 clean: ## Remove .venv/ and the demo's files.
