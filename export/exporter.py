@@ -30,15 +30,17 @@ from edgevit.export.ladder import EvaluationImages, Ladder
 from edgevit.export.lowering import FileDescription, Lowered, Lowering
 from edgevit.export.passes.exact import run_passes
 from edgevit.export.precision import Precision
+from edgevit.metrics import softmax
 from edgevit.models.registry import ARCHITECTURES
 from edgevit.run import Run
 from edgevit.runtimes.registry import RUNTIMES
 
 # Enough to see a broken export; a claim about the drop is made by `edgevit bench`.
 VALIDATION_IMAGES = 128
+GRAPH_IMAGES = 8
 _PROBE_IMAGES = 2
 _CHECK_THREADS = 2
-_RECORDED_PACKAGES = ("numpy", "tensorflow", "ai-edge-litert", "litert-quantizer")
+_RECORDED_PACKAGES = ("numpy", "ai-edge-litert", "litert-quantizer")
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,14 @@ class ExportJob:
             graph = ARCHITECTURES.get(spec.model).build_graph(spec, weights)
             graph, _ = run_passes(graph, self.calibration.held_out[:_PROBE_IMAGES])
         return graph
+
+    @cached_property
+    def graph_difference(self) -> float:
+        """Largest difference of a probability from the answers that training saved."""
+        reference = self.run.reference()
+        pixels = self.dataset.pixels("test", self.run.record.spec.preprocessing)[:GRAPH_IMAGES]
+        expected = softmax(reference.logits[: len(pixels)])
+        return float(np.max(np.abs(self.graph.evaluate(pixels) - expected)))
 
     @cached_property
     def held_out(self) -> EvaluationImages:
@@ -174,11 +184,13 @@ def _climb(
     folder: Path,
     max_drop_points: float | None,
 ) -> FileDescription:
+    rungs.check_graph(ladder, job.graph_difference, GRAPH_IMAGES)
     runtime = RUNTIMES.get(lowering.name)
     path = folder / lowering.model_file
     session = rungs.check_loads(ladder, lambda file: runtime.open(file, _CHECK_THREADS), path)
     file = lowering.describe(path)
     rungs.check_shapes(ladder, file, job.run.record.spec)
+    rungs.check_weights(ladder, file, job.graph, precision)
     rungs.check_values(ladder, session, job.held_out, precision)
     rungs.check_arithmetic(ladder, file, precision)
     if job.validation is not None:

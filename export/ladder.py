@@ -1,7 +1,7 @@
 """The ladder: what a file must prove in its real runtime before it becomes a bundle.
 
-Loads → shapes → values against the full-precision graph → arithmetic → accuracy. The first rung
-that fails stops the export.
+Graph against the run's own answers → loads → shapes → weights and values against the
+full-precision graph → arithmetic → accuracy. The first rung that fails stops the export.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import numpy as np
 
 from edgevit.bundle import RungRecord
 from edgevit.errors import CheckFailedError
+from edgevit.export.graph import DeployGraph
 from edgevit.export.lowering import FileDescription
+from edgevit.export.ops import Array
 from edgevit.export.precision import Precision
 from edgevit.metrics import Labels, Scores, paired_drop
 from edgevit.preprocessing import Pixels
@@ -25,7 +27,11 @@ from edgevit.spec import ModelSpec
 # An image on which the best two probabilities are closer than this may fall either way.
 DECISIVE_MARGIN = 0.1
 
+# Largest difference from the probabilities that training saved; a GPU may round coarsely.
+GRAPH_TOLERANCE = 0.01
+
 _PROGRESS = "Running the exported file"
+_EXACT_DB = 200.0  # stands for "no difference"
 
 
 @dataclass(frozen=True)
@@ -36,15 +42,17 @@ class Tolerance:
         cosine: Least mean cosine similarity of the centred log-probabilities.
         decisive_agreement: Least share of the same top-1 label among the images on which the
             graph's best two probabilities differ by :data:`DECISIVE_MARGIN` or more.
+        weight_sqnr_db: Least signal-to-quantisation-noise ratio of any weight tensor, decibels.
     """
 
     cosine: float
     decisive_agreement: float
+    weight_sqnr_db: float
 
 
 TOLERANCES: dict[Precision, Tolerance] = {
-    "fp32": Tolerance(cosine=0.9999, decisive_agreement=1.0),
-    "int8": Tolerance(cosine=0.98, decisive_agreement=0.98),
+    "fp32": Tolerance(cosine=0.9999, decisive_agreement=1.0, weight_sqnr_db=100.0),
+    "int8": Tolerance(cosine=0.98, decisive_agreement=0.98, weight_sqnr_db=25.0),
 }
 
 
@@ -90,6 +98,16 @@ class Ladder:
         self._announce(rung)
         if not passed:
             raise CheckFailedError(f"the export failed at {name!r}: {detail}", "No bundle was kept")
+
+
+def check_graph(ladder: Ladder, difference: float, image_count: int) -> None:
+    """The graph gives the answers that the run itself gave when it was trained."""
+    ladder.decide(
+        "graph",
+        difference <= GRAPH_TOLERANCE,
+        f"probabilities within {difference:.1g} of the run's own on {image_count} test images "
+        f"(at most {GRAPH_TOLERANCE:g})",
+    )
 
 
 def check_loads(ladder: Ladder, open_session: Callable[[Path], Session], path: Path) -> Session:
@@ -142,9 +160,7 @@ def _similarity(reference: Scores, answers: Scores) -> tuple[float, float]:
     expected, actual = _centred_logits(reference), _centred_logits(answers)
     norms = np.linalg.norm(expected, axis=1) * np.linalg.norm(actual, axis=1)
     cosine = float(np.mean(np.sum(expected * actual, axis=1) / np.maximum(norms, 1e-12)))
-    noise = float(np.sum((expected - actual) ** 2))
-    sqnr = 10 * np.log10(float(np.sum(expected**2)) / max(noise, 1e-20))
-    return cosine, float(sqnr)
+    return cosine, _sqnr_db(expected, actual)
 
 
 def _centred_logits(probabilities: Scores) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
@@ -153,6 +169,42 @@ def _centred_logits(probabilities: Scores) -> np.ndarray[tuple[int, ...], np.dty
         axis=1, keepdims=True
     )
     return centred
+
+
+def check_weights(
+    ladder: Ladder, file: FileDescription, graph: DeployGraph, precision: Precision
+) -> None:
+    """The weights in the file are the graph's, up to rounding.
+
+    A lost tensor need not show in the answers: in a trained ViT some whole matrices may be zeroed
+    without a single flip on a few dozen photos.
+    """
+    least_db = TOLERANCES[precision].weight_sqnr_db
+    held = {f"{op.name}/{field}": a for op in graph.ops for field, a in op.arrays().items()}
+    lost = [n for n in held if n.endswith("/kernel") and n not in file.weights]
+    if lost:
+        ladder.decide("weights", False, f"{len(lost)} are not in the file, such as {lost[0]}")
+    sqnrs_db = {
+        name: _sqnr_db(expected, file.weights[name].reshape(expected.shape))
+        for name, expected in held.items()
+        if name in file.weights
+    }
+    worst = min(sqnrs_db, key=sqnrs_db.__getitem__)
+    ladder.decide(
+        "weights",
+        sqnrs_db[worst] >= least_db,
+        f"{len(sqnrs_db)} tensors, the least exact is {worst} "
+        f"with {sqnrs_db[worst]:.1f} dB (at least {least_db:g})",
+    )
+
+
+def _sqnr_db(expected: Array, actual: Array) -> float:
+    """Return the signal-to-quantisation-noise ratio, decibels."""
+    noise = float(np.sum(np.square(expected.astype(np.float64) - actual)))
+    signal = float(np.sum(np.square(expected, dtype=np.float64)))
+    if noise == 0:
+        return _EXACT_DB
+    return min(float(10 * np.log10(max(signal, 1e-30) / noise)), _EXACT_DB)
 
 
 def check_arithmetic(ladder: Ladder, file: FileDescription, precision: Precision) -> None:

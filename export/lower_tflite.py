@@ -1,307 +1,296 @@
-"""Deployment graph → TFLite: TensorFlow writes the float file, litert-quantizer quantises it.
+"""Deployment graph → float TFLite: one or a few builtin operators for each op.
 
-litert-quantizer is the maintained successor of ai-edge-quantizer. It quantises per kind of op and
-keeps the rest float, which one XNNPACK partition can hold; TFLiteConverter's own full-integer mode
-splits a ViT into 87 partitions.
+Values keep the graph's names. Tokens are ``[tokens, channels]`` without a batch dimension, so that
+dense layers are two-dimensional; images are ``[1, height, width, channels]`` and vectors
+``[1, channels]``.
 """
 
 from __future__ import annotations
 
-import os
-from collections import Counter
 from functools import singledispatch
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgevit import console
-from edgevit.bundle import TensorRecord
-from edgevit.errors import MissingDependencyError
 from edgevit.export import ops
 from edgevit.export.graph import DeployGraph
-from edgevit.export.lowering import FileDescription, Lowered
-from edgevit.export.precision import Precision
-from edgevit.preprocessing import Pixels
-
-if TYPE_CHECKING:
-    import tensorflow as tf
+from edgevit.export.tflite_writer import TFLiteWriter
 
 INPUT_NAME = "pixels"
 OUTPUT_NAME = "probabilities"
-_SIGNATURE = "serving_default"
-_CALIBRATION_THREADS = 2
-_MATRIX_OPS = ("CONV_2D", "FULLY_CONNECTED")
+
+_NO_ACTIVATION = {"fusedActivationFunction": 0}
 
 
-class TFLiteLowering:
-    """Writes ``.tflite`` files with builtin ops only, batch 1 and static shapes."""
+class _Emission:
+    """One graph on its way into a file.
 
-    name = "tflite"
-    precisions: tuple[Precision, ...] = ("fp32", "int8")
-    model_file = "model.tflite"
+    Attributes:
+        writer: Receives tensors and operators.
+        graph: What is written.
+        values: Tensor number of every value that is written already.
+    """
 
-    def needs_calibration(self, graph: DeployGraph, precision: Precision) -> bool:
-        """Only convolutions that feed convolutions get calibrated ranges."""
-        return precision == "int8" and _has_convolution_chain(graph)
+    def __init__(self, graph: DeployGraph) -> None:
+        self.writer = TFLiteWriter()
+        self.graph = graph
+        self.values: dict[str, int] = {}
 
-    def lower(
-        self, graph: DeployGraph, precision: Precision, calibration: Pixels | None
-    ) -> Lowered:
-        """Convert, then quantise."""
-        float_file = _convert(graph)
-        if precision == "fp32":
-            return Lowered(float_file, {"all": "float32"})
-        return _quantise(float_file, chain=_has_convolution_chain(graph), images=calibration)
+    def shape_of(self, name: str) -> tuple[int, ...]:
+        """Return a value's shape in the file."""
+        shape = self.graph.shapes[name]
+        return shape if len(shape) == 2 else (1, *shape)
 
-    def describe(self, path: Path) -> FileDescription:
-        """Read the file through an interpreter without delegates."""
-        return _describe(path)
+    def inputs(self, op: ops.Op) -> list[int]:
+        """Return the tensors that an op reads."""
+        return [self.values[name] for name in op.inputs]
+
+    def constant(self, op: ops.Op, part: str, value: ops.Array | float) -> int:
+        """Add one of an op's float32 constants."""
+        return self.writer.constant(f"{op.name}/{part}", value)
+
+    def integers(self, op: ops.Op, part: str, values: tuple[int, ...]) -> int:
+        """Add one of an op's int32 parameters, such as a shape."""
+        return self.writer.constant(f"{op.name}/{part}", values, np.int32)
+
+    def binary(self, kind: str, a: int, b: int, name: str, shape: tuple[int, ...]) -> int:
+        """Add ``ADD``, ``SUB`` or ``MUL``."""
+        options = (f"{kind.capitalize()}Options", dict(_NO_ACTIVATION))
+        return self.writer.operator(kind, (a, b), name, shape, options)
+
+    def reshape(self, op: ops.Op, x: int, name: str, shape: tuple[int, ...]) -> int:
+        """Add a reshape."""
+        target = self.integers(op, f"{name.rsplit('/', 1)[-1]}_shape", shape)
+        return self.writer.operator("RESHAPE", (x, target), name, shape)
+
+    def fused_relu(self, op: ops.Op) -> ops.Relu | None:
+        """Return the ReLU that is the only reader of an op's value."""
+        readers = self.graph.consumers(op.name)
+        if len(readers) == 1 and isinstance(readers[0], ops.Relu):
+            return readers[0]
+        return None
+
+    def activation_of(self, op: ops.Op) -> tuple[int, str]:
+        """Return the activation that is fused into an op, and the name of the fused value."""
+        relu = self.fused_relu(op)
+        functions = self.writer.schema.ActivationFunctionType
+        return (functions.NONE, op.name) if relu is None else (functions.RELU, relu.name)
 
 
-def _has_convolution_chain(graph: DeployGraph) -> bool:
-    return len(list(graph.of_type(ops.Conv2D))) > 1
-
-
-def _convert(graph: DeployGraph) -> bytes:
-    """Return the float32 file."""
-    # TensorFlow's C++ log says nothing that an exporting user can act on.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
-        with console.without_native_chatter():
-            import tensorflow as tf
-    except ImportError:
-        raise MissingDependencyError(
-            "exporting to TFLite needs TensorFlow", "pip install 'edgevit[export]'"
-        ) from None
-    shape = graph.shapes[graph.ops[0].name]
-
-    def classify(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
-        values: dict[str, Any] = {}
-        for op in graph.ops:
-            with tf.name_scope(op.name):
-                values[op.name] = _emit(op, *([values[n] for n in op.inputs] or [pixels]))
-        return {OUTPUT_NAME: values[graph.output]}
-
-    module = tf.Module()
-    module.classify = tf.function(
-        classify, input_signature=[tf.TensorSpec((1, *shape), tf.uint8, name=INPUT_NAME)]
-    )
-    # With the module at hand the file gets a signature, by which it can be calibrated.
-    converter = tf.lite.TFLiteConverter.from_concrete_functions(
-        [module.classify.get_concrete_function()], module
-    )
-    with console.without_native_chatter():
-        return bytes(converter.convert())
+def write_float(graph: DeployGraph) -> bytes:
+    """Return the float32 file: builtin operators only, batch 1, static shapes."""
+    emission = _Emission(graph)
+    for op in graph.ops:
+        emission.values[op.name] = _emit(op, emission)
+    return emission.writer.render({INPUT_NAME: 0}, {OUTPUT_NAME: emission.values[graph.output]})
 
 
 @singledispatch
-def _emit(op: ops.Op, *inputs: Any) -> Any:
-    """Write one op with TensorFlow; tokens are ``[tokens, channels]``, without a batch."""
+def _emit(op: ops.Op, to: _Emission) -> int:
+    """Write one op and return the tensor that holds its value."""
     raise TypeError(f"TFLite has no lowering for {type(op).__name__}")
 
 
 @_emit.register
-def _(op: ops.Input, pixels: Any) -> Any:
-    import tensorflow as tf
-
-    return tf.cast(pixels, tf.float32)
-
-
-@_emit.register
-def _(op: ops.Normalise, x: Any) -> Any:
-    import tensorflow as tf
-
-    ordered = tf.reverse(x, [-1]) if op.swap_channels else x
-    scaled = ordered if np.all(op.scale == 1) else ordered * op.scale
-    return scaled + op.offset
+def _(op: ops.Input, to: _Emission) -> int:
+    shape = to.shape_of(op.name)
+    pixels = to.writer.tensor(INPUT_NAME, shape, np.uint8)
+    return to.writer.operator("CAST", (pixels,), f"{op.name}/float", shape)
 
 
 @_emit.register
-def _(op: ops.Conv2D, x: Any) -> Any:
-    import tensorflow as tf
-
-    convolved = tf.nn.conv2d(x, op.kernel, op.stride, op.padding.upper())
-    return tf.nn.bias_add(convolved, op.bias)
-
-
-@_emit.register
-def _(op: ops.MaxPool2D, x: Any) -> Any:
-    import tensorflow as tf
-
-    return tf.nn.max_pool2d(x, op.size, op.size, "VALID")
+def _(op: ops.Normalise, to: _Emission) -> int:
+    (x,) = to.inputs(op)
+    shape = to.shape_of(op.name)
+    if op.swap_channels:
+        axis = to.integers(op, "axis", (len(shape) - 1,))
+        x = to.writer.operator("REVERSE_V2", (x, axis), f"{op.name}/swapped", shape)
+    if not np.all(op.scale == 1):
+        x = to.binary("MUL", x, to.constant(op, "scale", op.scale), f"{op.name}/scaled", shape)
+    return to.binary("ADD", x, to.constant(op, "offset", op.offset), op.name, shape)
 
 
 @_emit.register
-def _(op: ops.Reshape, x: Any) -> Any:
-    import tensorflow as tf
-
-    # Vectors keep a leading 1: a fully connected op wants two dimensions.
-    return tf.reshape(x, op.target if len(op.target) > 1 else (1, *op.target))
-
-
-@_emit.register
-def _(op: ops.PrependToken, x: Any) -> Any:
-    import tensorflow as tf
-
-    return tf.concat([op.token[np.newaxis], x], 0)
-
-
-@_emit.register
-def _(op: ops.AddConstant, x: Any) -> Any:
-    return x + op.value
-
-
-@_emit.register
-def _(op: ops.Add, a: Any, b: Any) -> Any:
-    return a + b
+def _(op: ops.Conv2D, to: _Emission) -> int:
+    activation, name = to.activation_of(op)
+    padding = getattr(to.writer.schema.Padding, op.padding.upper())
+    inputs = (
+        *to.inputs(op),
+        to.constant(op, "kernel", op.kernel.transpose(3, 0, 1, 2)),
+        to.constant(op, "bias", op.bias),
+    )
+    fields = {
+        "padding": padding,
+        "strideH": op.stride,
+        "strideW": op.stride,
+        "dilationHFactor": 1,
+        "dilationWFactor": 1,
+        "fusedActivationFunction": activation,
+    }
+    shape = to.shape_of(op.name)
+    return to.writer.operator("CONV_2D", inputs, name, shape, ("Conv2DOptions", fields))
 
 
 @_emit.register
-def _(op: ops.LayerNorm, x: Any) -> Any:
-    import tensorflow as tf
-
-    # d*d rather than squared_difference: every op of this form runs inside XNNPACK.
-    centred = x - tf.reduce_mean(x, -1, keepdims=True)
-    variance = tf.reduce_mean(centred * centred, -1, keepdims=True)
-    y = centred * tf.math.rsqrt(variance + op.epsilon)
-    if op.gain is not None:
-        y = y * op.gain
-    return y if op.bias is None else y + op.bias
-
-
-@_emit.register
-def _(op: ops.BatchNorm, x: Any) -> Any:
-    return x * op.scale + op.offset
+def _(op: ops.Dense, to: _Emission) -> int:
+    activation, name = to.activation_of(op)
+    inputs = (
+        *to.inputs(op),
+        to.constant(op, "kernel", op.kernel.T),
+        to.constant(op, "bias", op.bias),
+    )
+    options = ("FullyConnectedOptions", {"fusedActivationFunction": activation})
+    return to.writer.operator("FULLY_CONNECTED", inputs, name, to.shape_of(op.name), options)
 
 
 @_emit.register
-def _(op: ops.Dense, x: Any) -> Any:
-    import tensorflow as tf
-
-    return tf.nn.bias_add(tf.matmul(x, op.kernel), op.bias)
-
-
-@_emit.register
-def _(op: ops.Relu, x: Any) -> Any:
-    import tensorflow as tf
-
-    return tf.nn.relu(x)
+def _(op: ops.Relu, to: _Emission) -> int:
+    (x,) = to.inputs(op)
+    source = to.graph.op(op.inputs[0])
+    if isinstance(source, (ops.Conv2D, ops.Dense)) and to.fused_relu(source) is op:
+        return x
+    return to.writer.operator("RELU", (x,), op.name, to.shape_of(op.name))
 
 
 @_emit.register
-def _(op: ops.Gelu, x: Any) -> Any:
-    import tensorflow as tf
-
-    return tf.nn.gelu(x, approximate=False)
-
-
-@_emit.register
-def _(op: ops.Attention, queries: Any, keys: Any, values: Any) -> Any:
-    import tensorflow as tf
-
-    def split(x: Any) -> Any:
-        tokens, width = x.shape
-        return tf.transpose(tf.reshape(x, (tokens, op.heads, width // op.heads)), (1, 0, 2))
-
-    scores = tf.matmul(split(queries), split(keys), transpose_b=True)
-    if op.scale != 1.0:
-        scores = scores * np.float32(op.scale)
-    mixed = tf.transpose(tf.matmul(tf.nn.softmax(scores), split(values)), (1, 0, 2))
-    return tf.reshape(mixed, (mixed.shape[0], -1))
-
-
-@_emit.register
-def _(op: ops.TakeToken, x: Any) -> Any:
-    return x[op.index : op.index + 1]
-
-
-@_emit.register
-def _(op: ops.Softmax, x: Any) -> Any:
-    import tensorflow as tf
-
-    return tf.nn.softmax(x)
-
-
-def _quantise(float_file: bytes, *, chain: bool, images: Pixels | None) -> Lowered:
-    """Return the int8 file.
-
-    Dense layers, and a convolution on its own (a ViT's patch embedding), take the range of their
-    input at run time: LiteRT does so per row, which no calibrated range can match in accuracy, at
-    the latency of a calibrated one. In a chain of convolutions the values between them stay
-    int8, which needs calibrated ranges (measured for VGG16: 21 ms, against 31 ms).
-    """
-    try:
-        from litert_quantizer import qtyping, quantizer
-    except ImportError:
-        raise MissingDependencyError(
-            "quantising to int8 needs litert-quantizer", "pip install 'edgevit[export]'"
-        ) from None
-    names = qtyping.TFLOperationName
-    quantiser = quantizer.Quantizer(float_file)
-    quantiser.add_dynamic_config(".*", names.FULLY_CONNECTED, 8)
-    if chain:
-        for name in (names.CONV_2D, names.MAX_POOL_2D):
-            quantiser.add_static_config(".*", name, 8, 8)
-    else:
-        quantiser.add_dynamic_config(".*", names.CONV_2D, 8)
-    with console.without_native_chatter():
-        ranges = _calibrate(quantiser, images) if quantiser.need_calibration else None
-        result = quantiser.quantize(ranges, enable_progress_report=False)
-    per_row = "int8, weight scale per output channel, input range per row at run time"
-    calibrated = "int8, weight scale per output channel, calibrated min-max input range"
-    return Lowered(
-        bytes(result.quantized_model),
-        {
-            "dense": per_row,
-            "convolution": calibrated if chain else per_row,
-            **({"max pooling": "int8"} if chain else {}),
-            "others": "float32",
-        },
+def _(op: ops.MaxPool2D, to: _Emission) -> int:
+    fields = {
+        "padding": to.writer.schema.Padding.VALID,
+        "filterHeight": op.size,
+        "filterWidth": op.size,
+        "strideH": op.size,
+        "strideW": op.size,
+    }
+    shape = to.shape_of(op.name)
+    return to.writer.operator(
+        "MAX_POOL_2D", to.inputs(op), op.name, shape, ("Pool2DOptions", fields)
     )
 
 
-def _calibrate(quantiser: Any, images: Pixels | None) -> Any:
-    if images is None or len(images) == 0:
-        raise ValueError("calibrated ranges need images")
-    samples = [{INPUT_NAME: image[np.newaxis]} for image in images]
-    return quantiser.calibrate({_SIGNATURE: samples}, num_threads=_CALIBRATION_THREADS)
+@_emit.register
+def _(op: ops.Reshape, to: _Emission) -> int:
+    (x,) = to.inputs(op)
+    return to.reshape(op, x, op.name, to.shape_of(op.name))
 
 
-def _describe(path: Path) -> FileDescription:
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+@_emit.register
+def _(op: ops.PrependToken, to: _Emission) -> int:
+    token = to.constant(op, "token", op.token[np.newaxis])
+    options = ("ConcatenationOptions", {"axis": 0, **_NO_ACTIVATION})
+    shape = to.shape_of(op.name)
+    return to.writer.operator("CONCATENATION", (token, *to.inputs(op)), op.name, shape, options)
 
-    with console.without_native_chatter():
-        interpreter = Interpreter(
-            str(path),
-            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+
+@_emit.register
+def _(op: ops.AddConstant, to: _Emission) -> int:
+    (x,) = to.inputs(op)
+    return to.binary("ADD", x, to.constant(op, "value", op.value), op.name, to.shape_of(op.name))
+
+
+@_emit.register
+def _(op: ops.Add, to: _Emission) -> int:
+    a, b = to.inputs(op)
+    return to.binary("ADD", a, b, op.name, to.shape_of(op.name))
+
+
+@_emit.register
+def _(op: ops.LayerNorm, to: _Emission) -> int:
+    (x,) = to.inputs(op)
+    shape = to.shape_of(op.name)
+    column = (*shape[:-1], 1)
+    axis = to.integers(op, "axis", (len(shape) - 1,))
+
+    def mean(value: int, name: str) -> int:
+        options = ("ReducerOptions", {"keepDims": True})
+        return to.writer.operator("MEAN", (value, axis), f"{op.name}/{name}", column, options)
+
+    # d*d rather than SQUARED_DIFFERENCE: every operator of this form runs inside XNNPACK.
+    centred = to.binary("SUB", x, mean(x, "mean"), f"{op.name}/centred", shape)
+    squares = to.binary("MUL", centred, centred, f"{op.name}/squares", shape)
+    variance = mean(squares, "variance")
+    epsilon = to.constant(op, "epsilon", op.epsilon)
+    shifted = to.binary("ADD", variance, epsilon, f"{op.name}/shifted", column)
+    inverse = to.writer.operator("RSQRT", (shifted,), f"{op.name}/inverse", column)
+    affine = [("MUL", "gain", op.gain), ("ADD", "bias", op.bias)]
+    left = [(kind, part, value) for kind, part, value in affine if value is not None]
+    y = to.binary("MUL", centred, inverse, f"{op.name}/unit" if left else op.name, shape)
+    for kind, part, value in left:
+        name = op.name if part == left[-1][1] else f"{op.name}/scaled"
+        y = to.binary(kind, y, to.constant(op, part, value), name, shape)
+    return y
+
+
+@_emit.register
+def _(op: ops.BatchNorm, to: _Emission) -> int:
+    (x,) = to.inputs(op)
+    shape = to.shape_of(op.name)
+    scaled = to.binary("MUL", x, to.constant(op, "scale", op.scale), f"{op.name}/scaled", shape)
+    return to.binary("ADD", scaled, to.constant(op, "offset", op.offset), op.name, shape)
+
+
+@_emit.register
+def _(op: ops.Gelu, to: _Emission) -> int:
+    options = ("GeluOptions", {"approximate": False})
+    return to.writer.operator("GELU", to.inputs(op), op.name, to.shape_of(op.name), options)
+
+
+@_emit.register
+def _(op: ops.Softmax, to: _Emission) -> int:
+    return _softmax(to, to.inputs(op)[0], op.name, to.shape_of(op.name))
+
+
+def _softmax(to: _Emission, x: int, name: str, shape: tuple[int, ...]) -> int:
+    return to.writer.operator("SOFTMAX", (x,), name, shape, ("SoftmaxOptions", {"beta": 1.0}))
+
+
+@_emit.register
+def _(op: ops.TakeToken, to: _Emission) -> int:
+    shape = to.shape_of(op.name)
+    inputs = (
+        *to.inputs(op),
+        to.integers(op, "begin", (op.index, 0)),
+        to.integers(op, "size", shape),
+    )
+    return to.writer.operator("SLICE", inputs, op.name, shape)
+
+
+@_emit.register
+def _(op: ops.Attention, to: _Emission) -> int:
+    tokens, width = to.shape_of(op.name)
+    others = to.shape_of(op.inputs[1])[0]
+    queries, keys, values = (
+        _split_heads(op, to, x, part, count)
+        for x, part, count in zip(
+            to.inputs(op), ("queries", "keys", "values"), (tokens, others, others), strict=True
         )
-    tensors = {detail["index"]: detail for detail in interpreter.get_tensor_details()}
-    counts: Counter[str] = Counter()
-    float_matrix_ops = []
-    for op in interpreter._get_ops_details():
-        kind = op["op_name"]
-        # The weights' type, or else the first input's, is the type that the op computes in.
-        inputs = [tensors[index] for index in op["inputs"] if index in tensors]
-        decisive = inputs[1] if kind in _MATRIX_OPS else inputs[0]
-        dtype = np.dtype(decisive["dtype"]).name
-        counts[f"{kind} {dtype}"] += 1
-        if kind in _MATRIX_OPS and dtype == "float32":
-            float_matrix_ops.append(tensors[op["outputs"][0]]["name"])
-    return FileDescription(
-        input=_tensor_record(INPUT_NAME, interpreter.get_input_details()[0]),
-        output=_tensor_record(OUTPUT_NAME, interpreter.get_output_details()[0]),
-        op_dtypes=dict(sorted(counts.items())),
-        float_matrix_ops=tuple(float_matrix_ops),
     )
+    scores_shape = (op.heads, tokens, others)
+    scores = _batch_matmul(to, queries, keys, f"{op.name}/scores", scores_shape, transpose=True)
+    if op.scale != 1.0:
+        factor = to.constant(op, "scale", op.scale)
+        scores = to.binary("MUL", scores, factor, f"{op.name}/scaled", scores_shape)
+    weights = _softmax(to, scores, f"{op.name}/weights", scores_shape)
+    mixed_shape = (op.heads, tokens, width // op.heads)
+    mixed = _batch_matmul(to, weights, values, f"{op.name}/mixed", mixed_shape, transpose=False)
+    if tokens > 1:
+        order = to.integers(op, "order", (1, 0, 2))
+        swapped = (tokens, op.heads, width // op.heads)
+        mixed = to.writer.operator("TRANSPOSE", (mixed, order), f"{op.name}/swapped", swapped)
+    return to.reshape(op, mixed, op.name, (tokens, width))
 
 
-def _tensor_record(name: str, detail: dict[str, Any]) -> TensorRecord:
-    scale, zero_point = detail["quantization"]
-    return TensorRecord(
-        name=name,
-        dtype=np.dtype(detail["dtype"]).name,
-        shape=tuple(int(size) for size in detail["shape"]),
-        scale=float(scale) if scale else None,
-        zero_point=int(zero_point) if scale else None,
-    )
+def _split_heads(op: ops.Attention, to: _Emission, x: int, part: str, tokens: int) -> int:
+    """Turn ``[tokens, heads * size]`` into ``[heads, tokens, size]``."""
+    size = to.shape_of(op.name)[1] // op.heads
+    if tokens == 1:  # a reshape does it
+        return to.reshape(op, x, f"{op.name}/{part}", (op.heads, 1, size))
+    split = to.reshape(op, x, f"{op.name}/{part}_split", (tokens, op.heads, size))
+    order = to.integers(op, "order", (1, 0, 2))
+    shape = (op.heads, tokens, size)
+    return to.writer.operator("TRANSPOSE", (split, order), f"{op.name}/{part}", shape)
+
+
+def _batch_matmul(
+    to: _Emission, a: int, b: int, name: str, shape: tuple[int, ...], *, transpose: bool
+) -> int:
+    options = ("BatchMatMulOptions", {"adjX": False, "adjY": transpose})
+    return to.writer.operator("BATCH_MATMUL", (a, b), name, shape, options)

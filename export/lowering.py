@@ -12,6 +12,7 @@ from typing import Protocol
 
 from edgevit.bundle import TensorRecord
 from edgevit.export.graph import DeployGraph
+from edgevit.export.ops import Array
 from edgevit.export.precision import Precision
 from edgevit.preprocessing import Pixels
 
@@ -38,12 +39,15 @@ class FileDescription:
         output: Its only output.
         op_dtypes: Number of ops by kind and arithmetic, such as ``{"FULLY_CONNECTED int8": 74}``.
         float_matrix_ops: Names of convolutions and dense layers whose weights are float32.
+        weights: The file's constants, dequantised, by ``OP/FIELD`` of the graph and in the
+            graph's layout; those that the format keeps under such names.
     """
 
     input: TensorRecord
     output: TensorRecord
     op_dtypes: dict[str, int]
     float_matrix_ops: tuple[str, ...]
+    weights: dict[str, Array]
 
 
 class Lowering(Protocol):

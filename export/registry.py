@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from edgevit.errors import InputError
-from edgevit.export.lower_tflite import TFLiteLowering
 from edgevit.export.lowering import Lowering
 from edgevit.export.precision import PRECISIONS, Precision
+from edgevit.export.tflite import TFLiteLowering
 from edgevit.registry import Registry
 
 LOWERINGS: Registry[Lowering] = Registry("format", [TFLiteLowering()])

@@ -232,7 +232,7 @@ def _finish(job: TrainJob, trainer: Trainer, test: Examples, stop: StopRequest) 
 
 def _dataset_reference(dataset: Dataset) -> DatasetReference:
     return DatasetReference(
-        path=str(dataset.root),
+        path=str(dataset.root.resolve()),
         sha256=dataset.sha256,
         train_count=len(dataset.split("train").photos),
         val_count=len(dataset.split("val").photos),

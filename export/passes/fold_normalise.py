@@ -19,9 +19,9 @@ def fold_normalise(graph: DeployGraph) -> DeployGraph:
     """
     for normalise in tuple(graph.of_type(Normalise)):
         readers = graph.consumers(normalise.name)
-        if len(readers) != 1 or not isinstance(readers[0], Conv2D):
+        conv = readers[0]
+        if len(readers) != 1 or not isinstance(conv, Conv2D):
             continue
-        (conv,) = readers
         if conv.padding == "valid":
             left: Sequence[Op] = ()
         elif normalise.swap_channels or not np.all(normalise.scale == 1):

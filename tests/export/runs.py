@@ -39,6 +39,9 @@ def make_photos(folder: Path) -> Dataset:
 
 def make_run(root: Path, dataset: Dataset, name: str = "vit-tiny", size: int = 64) -> Run:
     """Write a run as training does, with weights that nobody trained."""
+    import keras
+
+    keras.utils.set_random_seed(0)
     architecture = ARCHITECTURES.get(name)
     spec = architecture.spec(len(dataset.classes), size)
     model = architecture.build_keras(spec)

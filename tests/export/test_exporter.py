@@ -15,12 +15,12 @@ from edgevit.data.dataset import Dataset
 from edgevit.errors import CheckFailedError, InputError
 from edgevit.export.exporter import ExportJob, export, open_job
 from edgevit.export.graph import DeployGraph
-from edgevit.export.lower_tflite import TFLiteLowering
 from edgevit.export.lowering import Lowered
 from edgevit.export.ops import Dense
 from edgevit.export.precision import Precision
+from edgevit.export.tflite import TFLiteLowering
 from edgevit.preprocessing import Pixels
-from edgevit.run import WEIGHTS_FILE, Run, write_run
+from edgevit.run import REFERENCE_FILE, WEIGHTS_FILE, Run, write_run
 from tests.export.runs import make_photos
 
 
@@ -46,7 +46,7 @@ class FloatLowering(TFLiteLowering):
 
 
 @pytest.mark.parametrize(
-    ("lowering", "rung"), [(ZeroingLowering(), "values"), (FloatLowering(), "arithmetic")]
+    ("lowering", "rung"), [(ZeroingLowering(), "weights"), (FloatLowering(), "arithmetic")]
 )
 def test_nothing_is_left_when_a_rung_fails(
     job: ExportJob, tmp_path: Path, lowering: TFLiteLowering, rung: str
@@ -111,7 +111,7 @@ def test_command_writes_both_when_two_precisions_are_asked_for(
     assert bundle.record.labels == run.record.labels
     assert (bundle.root / "labels.txt").read_text() == "café, noir\ntabby cat\nzebra\n"
     output = capsys.readouterr().out
-    assert output.count("✓") == 10
+    assert output.count("✓") == 14
     assert "✗" not in output
 
     # A second time without --force: refused before any work, and the bundles stay.
@@ -159,3 +159,18 @@ def test_command_names_the_byte_check_when_a_run_was_changed(
     weights.write_bytes(data)
     assert main(["export", str(tmp_path)]) == 2
     assert "was changed: its sha256 is" in capsys.readouterr().err
+
+
+def test_graph_is_stopped_when_it_is_not_the_runs(
+    run: Run, photos: Dataset, tmp_path: Path
+) -> None:
+    weights = run.weights()
+    weights["Transformer_encoder_norm/gamma"] *= 0
+    save_file(weights, tmp_path / WEIGHTS_FILE)
+    (tmp_path / REFERENCE_FILE).write_bytes((run.root / REFERENCE_FILE).read_bytes())
+    files = {name: storage.record_of(tmp_path / name) for name in (WEIGHTS_FILE, REFERENCE_FILE)}
+    write_run(tmp_path, replace(run.record, files=files))
+    job = ExportJob(Run.load(tmp_path), photos)
+    with pytest.raises(CheckFailedError, match="the export failed at 'graph'"):
+        export(job, TFLiteLowering(), "fp32", tmp_path / "b", announce=lambda rung: None)
+    assert not (tmp_path / "b").exists()

@@ -7,9 +7,9 @@ import pytest
 
 from edgevit.errors import InputError
 from edgevit.export.graph import DeployGraph
-from edgevit.export.lower_tflite import TFLiteLowering
 from edgevit.export.passes.exact import run_passes
 from edgevit.export.registry import LOWERINGS, find_lowering
+from edgevit.export.tflite import TFLiteLowering
 from edgevit.models.registry import ARCHITECTURES
 from tests.export.template import FormatTemplate
 from tests.models.template import stirred

@@ -54,6 +54,9 @@ class ArchitectureTemplate:
     @pytest.fixture(scope="class")
     @classmethod
     def model(cls, architecture: Architecture, spec: ModelSpec) -> Any:
+        import keras
+
+        keras.utils.set_random_seed(0)
         return architecture.build_keras(spec)
 
     @pytest.fixture(scope="class")

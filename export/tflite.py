@@ -1,0 +1,183 @@
+"""The TFLite format: a float file from the graph, quantised by litert-quantizer.
+
+litert-quantizer is the maintained successor of ai-edge-quantizer. It quantises per kind of
+operator and keeps the rest float, which one XNNPACK partition can hold; TFLiteConverter's own
+full-integer mode splits a ViT into 87 partitions.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgevit import console
+from edgevit.bundle import TensorRecord
+from edgevit.errors import MissingDependencyError
+from edgevit.export import ops
+from edgevit.export.graph import DeployGraph
+from edgevit.export.lower_tflite import INPUT_NAME, OUTPUT_NAME, write_float
+from edgevit.export.lowering import FileDescription, Lowered
+from edgevit.export.precision import Precision
+from edgevit.export.tflite_writer import SIGNATURE
+from edgevit.preprocessing import Pixels
+
+_CALIBRATION_THREADS = 2
+_MATRIX_OPS = ("CONV_2D", "FULLY_CONNECTED")
+
+
+class TFLiteLowering:
+    """Writes ``.tflite`` files with builtin ops only, batch 1 and static shapes."""
+
+    name = "tflite"
+    precisions: tuple[Precision, ...] = ("fp32", "int8")
+    model_file = "model.tflite"
+
+    def needs_calibration(self, graph: DeployGraph, precision: Precision) -> bool:
+        """Only convolutions that feed convolutions get calibrated ranges."""
+        return precision == "int8" and _has_convolution_chain(graph)
+
+    def lower(
+        self, graph: DeployGraph, precision: Precision, calibration: Pixels | None
+    ) -> Lowered:
+        """Write, then quantise."""
+        float_file = _float_file(graph)
+        if precision == "fp32":
+            return Lowered(float_file, {"all": "float32"})
+        return _quantise(float_file, chain=_has_convolution_chain(graph), images=calibration)
+
+    def describe(self, path: Path) -> FileDescription:
+        """Read the file through an interpreter without delegates."""
+        return _describe(path)
+
+
+# Graphs hash by identity; the last one's file serves all of its precisions.
+_float_file = lru_cache(maxsize=1)(write_float)
+
+
+def _has_convolution_chain(graph: DeployGraph) -> bool:
+    return len(list(graph.of_type(ops.Conv2D))) > 1
+
+
+def _quantise(float_file: bytes, *, chain: bool, images: Pixels | None) -> Lowered:
+    """Return the int8 file.
+
+    Dense layers, and a convolution on its own (a ViT's patch embedding), take the range of their
+    input at run time: LiteRT does so per row, which no calibrated range can match in accuracy, at
+    the latency of a calibrated one. In a chain of convolutions the values between them stay
+    int8, which needs calibrated ranges (measured for VGG16: 21 ms, against 31 ms).
+    """
+    try:
+        from litert_quantizer import qtyping, quantizer
+    except ImportError:
+        raise MissingDependencyError(
+            "quantising to int8 needs litert-quantizer", "pip install 'edgevit[export]'"
+        ) from None
+    names = qtyping.TFLOperationName
+    quantiser = quantizer.Quantizer(float_file)
+    quantiser.add_dynamic_config(".*", names.FULLY_CONNECTED, 8)
+    if chain:
+        for name in (names.CONV_2D, names.MAX_POOL_2D):
+            quantiser.add_static_config(".*", name, 8, 8)
+    else:
+        quantiser.add_dynamic_config(".*", names.CONV_2D, 8)
+    with console.without_native_chatter():
+        ranges = _calibrate(quantiser, images) if quantiser.need_calibration else None
+        result = quantiser.quantize(ranges, enable_progress_report=False)
+    per_row = "int8, weight scale per output channel, input range per row at run time"
+    calibrated = "int8, weight scale per output channel, calibrated min-max input range"
+    return Lowered(
+        bytes(result.quantized_model),
+        {
+            "dense": per_row,
+            "convolution": calibrated if chain else per_row,
+            **({"max pooling": "int8"} if chain else {}),
+            "others": "float32",
+        },
+    )
+
+
+def _calibrate(quantiser: Any, images: Pixels | None) -> Any:
+    if images is None or len(images) == 0:
+        raise ValueError("calibrated ranges need images")
+    samples = [{INPUT_NAME: image[np.newaxis]} for image in images]
+    return quantiser.calibrate({SIGNATURE: samples}, num_threads=_CALIBRATION_THREADS)
+
+
+def _describe(path: Path) -> FileDescription:
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    with console.without_native_chatter():
+        interpreter = Interpreter(
+            str(path),
+            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        )
+    tensors = {detail["index"]: detail for detail in interpreter.get_tensor_details()}
+    counts: Counter[str] = Counter()
+    float_matrix_ops = []
+    for op in interpreter._get_ops_details():
+        kind = op["op_name"]
+        # The weights' type, or else the first input's, is the type that the op computes in.
+        inputs = [tensors[index] for index in op["inputs"] if index in tensors]
+        decisive = inputs[1] if kind in _MATRIX_OPS else inputs[0]
+        dtype = np.dtype(decisive["dtype"]).name
+        counts[f"{kind} {dtype}"] += 1
+        if kind in _MATRIX_OPS and dtype == "float32":
+            float_matrix_ops.append(tensors[op["outputs"][0]]["name"])
+    return FileDescription(
+        input=_tensor_record(INPUT_NAME, interpreter.get_input_details()[0]),
+        output=_tensor_record(OUTPUT_NAME, interpreter.get_output_details()[0]),
+        op_dtypes=dict(sorted(counts.items())),
+        float_matrix_ops=tuple(float_matrix_ops),
+        weights=_read_weights(path),
+    )
+
+
+def _read_weights(path: Path) -> dict[str, ops.Array]:
+    """Return the file's float and quantised constants as the graph holds them."""
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.read_model(str(path))
+    weights: dict[str, ops.Array] = {}
+    for tensor in model.subgraphs[0].tensors:
+        data = model.buffers[tensor.buffer].data
+        if data is None or len(data) == 0:
+            continue
+        dtype = np.dtype(flatbuffer_utils.type_to_name(tensor.type).lower())
+        value = np.frombuffer(bytes(data), dtype).reshape(tensor.shape).astype(np.float32)
+        name = tensor.name.decode()
+        weights[name] = _graph_layout(name, _dequantised(value, tensor.quantization))
+    return weights
+
+
+def _dequantised(value: ops.Array, quantisation: Any) -> ops.Array:
+    """Return ``scale * (value - zero point)``, per channel where there are several scales."""
+    if quantisation is None or quantisation.scale is None or len(quantisation.scale) == 0:
+        return value
+    shape = [1] * value.ndim
+    if len(quantisation.scale) > 1:
+        shape[quantisation.quantizedDimension] = -1
+    scale = np.asarray(quantisation.scale, dtype=np.float32).reshape(shape)
+    zero_point = np.asarray(quantisation.zeroPoint, dtype=np.float32).reshape(shape)
+    return scale * (value - zero_point)
+
+
+def _graph_layout(name: str, value: ops.Array) -> ops.Array:
+    """Undo the transposition of kernels: TFLite has the output channels first."""
+    if not name.endswith("/kernel"):
+        return value
+    return value.T if value.ndim == 2 else value.transpose(1, 2, 3, 0)
+
+
+def _tensor_record(name: str, detail: dict[str, Any]) -> TensorRecord:
+    scale, zero_point = detail["quantization"]
+    return TensorRecord(
+        name=name,
+        dtype=np.dtype(detail["dtype"]).name,
+        shape=tuple(int(size) for size in detail["shape"]),
+        scale=float(scale) if scale else None,
+        zero_point=int(zero_point) if scale else None,
+    )

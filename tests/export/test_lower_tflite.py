@@ -1,0 +1,111 @@
+"""Each op in a file of its own, against its meaning in NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import Interpreter
+
+from edgevit.export import ops
+from edgevit.export.graph import DeployGraph
+from edgevit.export.lower_tflite import write_float
+
+RANDOM = np.random.default_rng(0)
+INPUT = ops.Input(name="pixels", inputs=(), height=4, width=6)
+TOKENS = ops.Reshape(name="tokens", inputs=("small",), target=(12, 6))
+SMALL = ops.Normalise(
+    name="small",
+    inputs=("pixels",),
+    scale=np.float32([1 / 64, 1 / 32, 1 / 64]),
+    offset=np.float32([-2, -1, -3]),
+    swap_channels=True,
+)
+
+
+def normal(*shape: int) -> np.ndarray:
+    return RANDOM.normal(size=shape).astype(np.float32)
+
+
+def dense(name: str, source: str, inputs: int, outputs: int) -> ops.Dense:
+    return ops.Dense(
+        name=name, inputs=(source,), kernel=normal(inputs, outputs), bias=normal(outputs)
+    )
+
+
+def conv(name: str, source: str, stride: int, padding: ops.Padding) -> ops.Conv2D:
+    return ops.Conv2D(
+        name=name,
+        inputs=(source,),
+        kernel=normal(3, 3, 3, 5),
+        bias=normal(5),
+        stride=stride,
+        padding=padding,
+    )
+
+
+CASES: dict[str, tuple[ops.Op, ...]] = {
+    "normalise": (),
+    "convolution, valid": (conv("y", "small", 1, "valid"),),
+    "convolution, same, fused relu": (
+        conv("c", "small", 1, "same"),
+        ops.Relu(name="y", inputs=("c",)),
+    ),
+    "convolution, read before its relu": (
+        conv("c", "small", 1, "same"),
+        ops.Relu(name="r", inputs=("c",)),
+        ops.Add(name="y", inputs=("c", "r")),
+    ),
+    "max pooling": (ops.MaxPool2D(name="y", inputs=("small",), size=2),),
+    "vector": (
+        ops.Reshape(name="flat", inputs=("small",), target=(72,)),
+        dense("d", "flat", 72, 5),
+        ops.Softmax(name="y", inputs=("d",)),
+    ),
+    "relu of tokens": (TOKENS, ops.Relu(name="y", inputs=("tokens",))),
+    "prepended token": (TOKENS, ops.PrependToken(name="y", inputs=("tokens",), token=normal(6))),
+    "added constant": (TOKENS, ops.AddConstant(name="y", inputs=("tokens",), value=normal(12, 6))),
+    "layer norm": (TOKENS, ops.LayerNorm(name="y", inputs=("tokens",), epsilon=1e-6)),
+    "layer norm with gain and bias": (
+        TOKENS,
+        ops.LayerNorm(name="y", inputs=("tokens",), epsilon=1e-3, gain=normal(6), bias=normal(6)),
+    ),
+    "batch norm": (
+        TOKENS,
+        ops.BatchNorm(name="y", inputs=("tokens",), scale=normal(6), offset=normal(6)),
+    ),
+    "gelu": (TOKENS, ops.Gelu(name="y", inputs=("tokens",))),
+    "one token": (TOKENS, ops.TakeToken(name="y", inputs=("tokens",), index=3)),
+    "attention": (
+        TOKENS,
+        *(dense(name, "tokens", 6, 8) for name in "qkv"),
+        ops.Attention(name="y", inputs=("q", "k", "v"), heads=2, scale=0.5),
+    ),
+    "attention of one query": (
+        TOKENS,
+        ops.TakeToken(name="first", inputs=("tokens",), index=0),
+        dense("q", "first", 6, 8),
+        *(dense(name, "tokens", 6, 8) for name in "kv"),
+        ops.Attention(name="y", inputs=("q", "k", "v"), heads=2, scale=1.0),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_file_equals_the_graph_when_it_holds(case: str) -> None:
+    graph = DeployGraph((INPUT, SMALL, *CASES[case]))
+    pixels = RANDOM.integers(0, 256, (1, 4, 6, 3), dtype=np.uint8)
+    interpreter = Interpreter(model_content=write_float(graph))
+    runner = interpreter.get_signature_runner("serving_default")
+    actual = runner(pixels=pixels)["probabilities"]
+    expected = graph.values(pixels)[graph.output]
+    np.testing.assert_allclose(actual.reshape(expected.shape), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_every_op_is_covered_when_it_can_be_lowered() -> None:
+    covered = {type(op) for case in CASES.values() for op in case} | {ops.Input, ops.Normalise}
+    concrete = {
+        value
+        for value in vars(ops).values()
+        if isinstance(value, type) and issubclass(value, ops.Op) and not value.__abstractmethods__
+    }
+    assert covered == concrete
