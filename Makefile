@@ -82,6 +82,7 @@ lock: ## Resolve requirements.lock again.
 	$(VENV)-lock/bin/pip-compile --quiet pyproject.toml --extra dev --upgrade --generate-hashes \
 	  --unsafe-package edgevit --strip-extras --no-header --no-annotate --no-emit-index-url \
 	  --no-emit-trusted-host --no-emit-find-links --output-file requirements.lock
+	@sed -i '/^#/d' requirements.lock  # its warning that edgevit itself is not pinned
 	rm -rf $(VENV)-lock
 
 .PHONY: clean

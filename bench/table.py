@@ -195,9 +195,16 @@ def notes(result: BenchResult) -> list[str]:
     if measured:
         lines.append("The reference's times are from the machine that it was trained on.")
         lines.append("A drop is what the reference gets right and the model loses: + is worse.")
+    return lines + _shared_row_notes(result)
+
+
+def _shared_row_notes(result: BenchResult) -> list[str]:
+    """Return each row's notes; one that several rows share is said once, with their names."""
+    rows_by_note: dict[str, list[str]] = {}
     for row in result.rows:
-        lines += [f"{row.name}: {note}" for note in _row_notes(row)]
-    return lines
+        for note in _row_notes(row):
+            rows_by_note.setdefault(note, []).append(row.name)
+    return [f"{', '.join(names)}: {note}" for note, names in rows_by_note.items()]
 
 
 def _place_notes(result: BenchResult) -> list[str]:

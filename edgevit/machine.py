@@ -63,6 +63,8 @@ LIBRARIES: dict[str, str | None] = {
     "pillow": None,
     "ai-edge-litert": "tflite",
     "tflite-runtime": "tflite",
+    "onnxruntime": "onnx",
+    "openvino": "openvino",
     "tensorflow": "train",
     "keras": "train",
     "vit-keras": "train",
