@@ -22,7 +22,7 @@ from edgevit.machine import (
     logical_cores,
 )
 from edgevit.preprocessing import Pixels
-from edgevit.runtimes.classifier import Classifier, open_classifier
+from edgevit.runtimes.classifier import Classifier, find_kind, open_classifier
 
 # Photos that the timing loop goes round: enough to see many, few enough to hold in memory.
 TIMED_PHOTOS = 64
@@ -41,9 +41,12 @@ def run_bench(
         out: The JSON file.
 
     Raises:
-        InputError: if there are more threads than cores, or ``data`` is no data set.
+        InputError: if there are more threads than cores, ``data`` is no data set, or a path is
+            neither a bundle nor a run.
     """
     check_threads(threads)
+    for path in paths:
+        find_kind(path)
     datasets = _Datasets(data)
     result = BenchResult(
         started=datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -54,6 +57,8 @@ def run_bench(
         protocol=protocol,
         rows=(),
     )
+    # Once before the work: a file that cannot be written is noticed now, not after a minute.
+    write_result(out, result)
     for path in paths:
         row = _measured_row(path, datasets, threads, protocol)
         result = dataclasses.replace(result, rows=(*result.rows, row))

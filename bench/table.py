@@ -15,7 +15,7 @@ from edgevit.bench.accuracy import AccuracyResult
 from edgevit.bench.result import BenchResult, BenchRow, Measurement
 from edgevit.run import ReferenceRecord
 
-_Z_95 = 1.959964
+Z_95 = 1.959964
 _BYTES_PER_MB = 1_000_000
 _NOTHING = "–"
 _ENDLESS = 10_000
@@ -180,7 +180,7 @@ def smallest_claim_points(result: AccuracyResult) -> float | None:
     if result.unpaired_drop_points is None:
         return None
     share, count = result.accuracy.top1, result.accuracy.image_count
-    return 100 * _Z_95 * math.sqrt(2 * share * (1 - share) / count)
+    return 100 * Z_95 * math.sqrt(2 * share * (1 - share) / count)
 
 
 def notes(result: BenchResult) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from edgevit import documents, storage
 from edgevit.errors import InputError
-from edgevit.run import DatasetReference, ReferenceRecord
+from edgevit.run import DatasetReference, ReferenceRecord, require_plain_name
 from edgevit.spec import ModelSpec
 from edgevit.storage import FileRecord
 
@@ -81,6 +81,8 @@ class BundleRecord:
         format: ``tflite``, …
         precision: The precision's name, such as ``int8``.
         applied_precision: What was really done, per kind of op, in words.
+        op_dtypes: Number of the file's ops by kind and arithmetic, such as
+            ``{"FULLY_CONNECTED int8": 74}``.
         model_file: Name of the model file.
     """
 
@@ -88,6 +90,7 @@ class BundleRecord:
     format: str
     precision: str
     applied_precision: dict[str, str]
+    op_dtypes: dict[str, int]
     spec: ModelSpec
     labels: tuple[str, ...]
     model_file: str
@@ -99,6 +102,8 @@ class BundleRecord:
     files: dict[str, FileRecord]
 
     def __post_init__(self) -> None:
+        require_plain_name(self.name)
+        require_plain_name(self.source.run_name)
         if len(self.labels) != self.spec.class_count:
             raise InputError(
                 f"{len(self.labels)} labels for a model of {self.spec.class_count} classes"
@@ -139,6 +144,11 @@ class Bundle:
         if not root.is_dir():
             raise InputError(
                 f"there is no bundle at {root}", "Make one: edgevit export RUN --format tflite"
+            )
+        if not (root / BUNDLE_FILE).is_file():
+            raise InputError(
+                f"{root} is no bundle: it has no {BUNDLE_FILE}",
+                "Give a folder that `edgevit export` wrote, such as exports/vit-tiny.tflite.int8",
             )
         record = documents.read(root / BUNDLE_FILE, KIND, SCHEMA_VERSION, BundleRecord)
         storage.verify_files(root, record.files, _DAMAGED_REMEDY)

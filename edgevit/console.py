@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
@@ -22,9 +23,10 @@ _CHATTER = re.compile(
 )
 
 
-def note(message: str) -> None:
-    """Print one line for people."""
-    print(message, file=sys.stderr, flush=True)
+def note(message: str, end: str = "\n") -> None:
+    """Print one line for people; a terminal that went away does not stop the work."""
+    with contextlib.suppress(OSError):
+        print(message, end=end, file=sys.stderr, flush=True)
 
 
 def track(items: Iterable[T], description: str, total: int) -> Iterator[T]:
@@ -60,6 +62,11 @@ def without_native_chatter() -> Iterator[None]:
         try:
             yield
             hidden = _CHATTER
+        except Exception:
+            raise
+        except BaseException:
+            hidden = _CHATTER  # Ctrl-C is no failure that the chatter could explain
+            raise
         finally:
             sys.stderr.flush()
             os.dup2(original, _STANDARD_ERROR)
@@ -75,11 +82,8 @@ def step(description: str) -> Iterator[None]:
     """Say what is being done and, when it is done, how long it took."""
     interactive = sys.stderr.isatty()
     started = time.monotonic()
-    print(f"{description} …", end=" " if interactive else "\n", file=sys.stderr, flush=True)
+    if interactive:
+        note(f"{description} …", end=" ")
     yield
     seconds = time.monotonic() - started
-    print(
-        f"{seconds:.1f} s" if interactive else f"{description}: {seconds:.1f} s",
-        file=sys.stderr,
-        flush=True,
-    )
+    note(f"{seconds:.1f} s" if interactive else f"{description}: {seconds:.1f} s")

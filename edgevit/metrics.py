@@ -12,7 +12,7 @@ Scores = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 
 # Two-sided 95 % quantile of the normal distribution.
-_Z_95 = 1.959964
+Z_95 = 1.959964
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def paired_drop(reference: Scores, candidate: Scores, labels: Labels) -> PairedD
     lost, gained = newly_wrong + 0.5, newly_right + 0.5
     centre = (lost - gained) / adjusted_count
     variance = ((lost + gained) - (lost - gained) ** 2 / adjusted_count) / adjusted_count**2
-    half_width = _Z_95 * math.sqrt(variance)
+    half_width = Z_95 * math.sqrt(variance)
     return PairedDrop(
         drop_points=100.0 * (newly_wrong - newly_right) / count,
         drop_points_low=100.0 * (centre - half_width),

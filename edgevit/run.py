@@ -93,6 +93,10 @@ class RunRecord:
     files: dict[str, FileRecord]
 
     def __post_init__(self) -> None:
+        require_plain_name(self.name)
+        lost = sorted({WEIGHTS_FILE, REFERENCE_FILE} - set(self.files))
+        if lost:
+            raise InputError(f"{lost[0]} has no recorded hash")
         if len(self.labels) != self.spec.class_count:
             raise InputError(
                 f"{len(self.labels)} labels for a model of {self.spec.class_count} classes"
@@ -124,8 +128,8 @@ class Run:
 
     @property
     def name(self) -> str:
-        """The run's name, which its exports carry."""
-        return self.record.name
+        """The folder's name, which exports carry; ``record.name`` is what it was trained as."""
+        return self.root.resolve().name
 
     @classmethod
     def load(cls, root: Path) -> Run:
@@ -143,6 +147,11 @@ class Run:
             raise InputError(
                 f"the run at {root} is not finished",
                 f"Continue it: edgevit train … --out {root} --resume",
+            )
+        if not path.is_file():
+            raise InputError(
+                f"{root} is no run: it has no {RUN_FILE}",
+                "Give a folder that `edgevit train` wrote, such as runs/vit-tiny",
             )
         record = documents.read(path, KIND, SCHEMA_VERSION, RunRecord)
         storage.verify_files(root, record.files, _DAMAGED_REMEDY)
@@ -162,6 +171,30 @@ class Run:
     def reference(self) -> Reference:
         """Read the full-precision answers on the test split."""
         return read_reference(self.root / REFERENCE_FILE)
+
+
+def require_plain_name(name: str) -> None:
+    """Refuse a name that cannot be a folder's: names of other machines' files become paths here.
+
+    Raises:
+        InputError: if the name is empty, hidden, or leads elsewhere.
+    """
+    if not name or name.startswith(".") or Path(name).name != name:
+        raise InputError(f"{name!r} cannot be a folder's name")
+
+
+def require_finite(weights: Weights, source: Path) -> None:
+    """Refuse weights that training has ruined.
+
+    Raises:
+        InputError: naming the first tensor with NaN or infinity.
+    """
+    for name, array in weights.items():
+        if not np.isfinite(array).all():
+            raise InputError(
+                f"the tensor {name} of {source} holds NaN or infinity",
+                "Train the run again, with a lower --learning-rate",
+            )
 
 
 def write_reference(path: Path, reference: Reference) -> None:

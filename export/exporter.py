@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgevit import __version__, console, storage
+from edgevit import console, storage
 from edgevit.bundle import (
     BUNDLE_FILE,
     LABELS_FILE,
@@ -30,9 +30,10 @@ from edgevit.export.ladder import EvaluationImages, Ladder
 from edgevit.export.lowering import FileDescription, Lowered, Lowering
 from edgevit.export.passes.exact import run_passes
 from edgevit.export.precision import Precision
+from edgevit.machine import installed_versions
 from edgevit.metrics import softmax
 from edgevit.models.registry import ARCHITECTURES
-from edgevit.run import Run
+from edgevit.run import Run, require_finite
 from edgevit.runtimes.registry import RUNTIMES
 
 # Enough to see a broken export; a claim about the drop is made by `edgevit bench`.
@@ -40,7 +41,6 @@ VALIDATION_IMAGES = 128
 GRAPH_IMAGES = 8
 _PROBE_IMAGES = 2
 _CHECK_THREADS = 2
-_RECORDED_PACKAGES = ("numpy", "ai-edge-litert", "litert-quantizer")
 
 
 @dataclass(frozen=True)
@@ -65,24 +65,18 @@ class ExportJob:
         """The deployment graph, after the exact passes."""
         spec = self.run.record.spec
         weights = self.run.weights()
-        for name, array in weights.items():
-            if not np.isfinite(array).all():
-                raise InputError(
-                    f"the tensor {name} of the run {self.run.root} holds NaN or infinity",
-                    "Train the run again, with a lower --learning-rate",
-                )
+        require_finite(weights, self.run.root)
         with console.step("Building the deployment graph and checking its passes"):
             graph = ARCHITECTURES.get(spec.model).build_graph(spec, weights)
             graph, _ = run_passes(graph, self.calibration.held_out[:_PROBE_IMAGES])
         return graph
 
     @cached_property
-    def graph_difference(self) -> float:
-        """Largest difference of a probability from the answers that training saved."""
-        reference = self.run.reference()
+    def own_answers(self) -> EvaluationImages:
+        """Some test photos with the answers that the run itself gave when it was trained."""
         pixels = self.dataset.pixels("test", self.run.record.spec.preprocessing)[:GRAPH_IMAGES]
-        expected = softmax(reference.logits[: len(pixels)])
-        return float(np.max(np.abs(self.graph.evaluate(pixels) - expected)))
+        logits = self.run.reference().logits[: len(pixels)]
+        return EvaluationImages(np.asarray(pixels), softmax(logits))
 
     @cached_property
     def held_out(self) -> EvaluationImages:
@@ -161,19 +155,35 @@ def export(
         InputError: if ``target`` exists and ``force`` is false.
     """
     storage.refuse_existing(target, force=force, marker=BUNDLE_FILE)
+    _check_budget(job, max_drop_points)
     labels = render_labels(job.run.record.labels)
-    calibrated = lowering.needs_calibration(job.graph, precision)
-    images = job.calibration.images if calibrated else None
-    with console.step(f"Writing {lowering.name} {precision}"):
-        lowered = lowering.lower(job.graph, precision, images)
+    # The folder first: one that cannot be written is noticed before the work.
     with storage.folder_in_one_piece(target, force=force, marker=BUNDLE_FILE) as folder:
-        (folder / lowering.model_file).write_bytes(lowered.data)
-        (folder / LABELS_FILE).write_bytes(labels)
+        calibrated = lowering.needs_calibration(job.graph, precision)
+        images = job.calibration.images if calibrated else None
+        with console.step(f"Writing {lowering.name} {precision}"):
+            lowered = lowering.lower(job.graph, precision, images)
+        storage.write_atomically(folder / lowering.model_file, lowered.data)
+        storage.write_atomically(folder / LABELS_FILE, labels)
         ladder = Ladder(announce)
         file = _climb(ladder, job, lowering, precision, folder, max_drop_points)
         record = _record(job, lowering, precision, folder, target.name, lowered, file, ladder)
         write_bundle(folder, record)
     return Bundle(root=target, record=record)
+
+
+def _check_budget(job: ExportJob, max_drop_points: float | None) -> None:
+    if max_drop_points is None:
+        return
+    if not math.isfinite(max_drop_points):
+        raise InputError(
+            f"a budget of {max_drop_points} points is none", "Give --max-drop a number, such as 0.5"
+        )
+    if not job.dataset.split("val").photos:
+        raise InputError(
+            "--max-drop needs validation photos, and the data set has none",
+            "Prepare it with --val-share above 0",
+        )
 
 
 def _climb(
@@ -184,7 +194,7 @@ def _climb(
     folder: Path,
     max_drop_points: float | None,
 ) -> FileDescription:
-    rungs.check_graph(ladder, job.graph_difference, GRAPH_IMAGES)
+    rungs.check_graph(ladder, job.graph, job.own_answers)
     runtime = RUNTIMES.get(lowering.name)
     path = folder / lowering.model_file
     session = rungs.check_loads(ladder, lambda file: runtime.open(file, _CHECK_THREADS), path)
@@ -195,11 +205,6 @@ def _climb(
     rungs.check_arithmetic(ladder, file, precision)
     if job.validation is not None:
         rungs.check_accuracy(ladder, session, job.validation, max_drop_points)
-    elif max_drop_points is not None:
-        raise InputError(
-            "--max-drop needs validation photos, and the data set has none",
-            "Prepare it with --val-share above 0",
-        )
     return file
 
 
@@ -220,6 +225,7 @@ def _record(
         format=lowering.name,
         precision=precision,
         applied_precision=lowered.applied_precision,
+        op_dtypes=file.op_dtypes,
         spec=run.record.spec,
         labels=run.record.labels,
         model_file=lowering.model_file,
@@ -234,10 +240,7 @@ def _record(
             calibration_sha256=job.calibration.sha256 if calibrated else None,
         ),
         ladder=ladder.rungs,
-        versions={
-            "edgevit": __version__,
-            **{package: importlib.metadata.version(package) for package in _RECORDED_PACKAGES},
-        },
+        versions=installed_versions(),
         files={
             file_name: storage.record_of(folder / file_name)
             for file_name in (lowering.model_file, LABELS_FILE)

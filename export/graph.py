@@ -8,7 +8,6 @@ Evaluating a graph with NumPy is the reference that both are checked against.
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -80,10 +79,6 @@ class DeployGraph:
     def of_type(self, kind: type[O]) -> Iterator[O]:
         """Yield the ops of one type, in order."""
         return (op for op in self.ops if isinstance(op, kind))
-
-    def op_counts(self) -> dict[str, int]:
-        """Return the number of ops of each type."""
-        return dict(Counter(type(op).__name__ for op in self.ops))
 
     @property
     def parameter_count(self) -> int:
@@ -162,7 +157,7 @@ def _live_ops(ops: Sequence[Op], output: str) -> tuple[Op, ...]:
 
 
 class GraphBuilder:
-    """Collects ops one after another; each method-free ``add`` returns the value's name.
+    """Collects ops one after another.
 
     Args:
         height: Rows of the input, pixels.

@@ -6,6 +6,7 @@ full-precision graph → arithmetic → accuracy. The first rung that fails stop
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ DECISIVE_MARGIN = 0.1
 # Largest difference from the probabilities that training saved; a GPU may round coarsely.
 GRAPH_TOLERANCE = 0.01
 
+_NOTHING = np.empty(0, dtype=np.float32)
 _PROGRESS = "Running the exported file"
 _EXACT_DB = 200.0  # stands for "no difference"
 
@@ -100,12 +102,14 @@ class Ladder:
             raise CheckFailedError(f"the export failed at {name!r}: {detail}", "No bundle was kept")
 
 
-def check_graph(ladder: Ladder, difference: float, image_count: int) -> None:
+def check_graph(ladder: Ladder, graph: DeployGraph, images: EvaluationImages) -> None:
     """The graph gives the answers that the run itself gave when it was trained."""
+    answers = graph.evaluate(images.pixels)
+    difference = float(np.max(np.abs(answers - images.reference)))
     ladder.decide(
         "graph",
         difference <= GRAPH_TOLERANCE,
-        f"probabilities within {difference:.1g} of the run's own on {image_count} test images "
+        f"probabilities within {difference:.1g} of the run's own on {len(answers)} test images "
         f"(at most {GRAPH_TOLERANCE:g})",
     )
 
@@ -149,8 +153,8 @@ def check_values(
     ladder.decide(
         "values",
         cosine >= tolerance.cosine and decisive_agreement >= tolerance.decisive_agreement,
-        f"top-1 agreement {same.mean():.1%} of {len(same)} held-out images "
-        f"({decisive_agreement:.1%} of {int(decisive.sum())} clear ones), "
+        f"top-1 agreement {100 * same.mean():.1f} % of {len(same)} held-out images "
+        f"({100 * decisive_agreement:.1f} % of {int(decisive.sum())} clear ones), "
         f"cosine {cosine:.5f} (at least {tolerance.cosine:g}), SQNR {sqnr_db:.1f} dB",
     )
 
@@ -181,13 +185,17 @@ def check_weights(
     """
     least_db = TOLERANCES[precision].weight_sqnr_db
     held = {f"{op.name}/{field}": a for op in graph.ops for field, a in op.arrays().items()}
-    lost = [n for n in held if n.endswith("/kernel") and n not in file.weights]
+    lost = [
+        name
+        for name, expected in held.items()
+        if name.endswith("/kernel") and file.weights.get(name, _NOTHING).size != expected.size
+    ]
     if lost:
         ladder.decide("weights", False, f"{len(lost)} are not in the file, such as {lost[0]}")
     sqnrs_db = {
         name: _sqnr_db(expected, file.weights[name].reshape(expected.shape))
         for name, expected in held.items()
-        if name in file.weights
+        if name in file.weights and file.weights[name].size == expected.size
     }
     worst = min(sqnrs_db, key=sqnrs_db.__getitem__)
     ladder.decide(
@@ -210,12 +218,17 @@ def _sqnr_db(expected: Array, actual: Array) -> float:
 def check_arithmetic(ladder: Ladder, file: FileDescription, precision: Precision) -> None:
     """In an int8 file no convolution or dense layer is left in float."""
     left = file.float_matrix_ops
-    counts = ", ".join(f"{count} {name}" for name, count in file.op_dtypes.items())
+    counts: Counter[str] = Counter()
+    for name, count in file.op_dtypes.items():
+        counts[name.rsplit(" ", 1)[-1]] += count
+    totals = ", ".join(f"{count} ops {dtype}" for dtype, count in sorted(counts.items()))
     if precision == "fp32" or not left:
-        ladder.decide("arithmetic", True, counts)
+        ladder.decide("arithmetic", True, totals)
         return
     ladder.decide(
-        "arithmetic", False, f"{len(left)} ops compute in float32, such as {left[0]} ({counts})"
+        "arithmetic",
+        False,
+        f"{len(left)} convolutions or dense layers compute in float32, such as {left[0]}",
     )
 
 

@@ -32,4 +32,4 @@ def test_everything_is_shown_when_the_block_failed(capfd: pytest.CaptureFixture[
 
 def test_items_pass_when_tracked_without_a_terminal(capfd: pytest.CaptureFixture[str]) -> None:
     assert list(console.track(iter("abc"), "Reading", 3)) == ["a", "b", "c"]
-    assert capfd.readouterr().err.startswith("Reading (3) …\nReading (3): ")
+    assert capfd.readouterr().err.startswith("Reading (3): ")

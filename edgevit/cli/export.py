@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     "precisions",
     multiple=True,
     default=("int8",),
-    show_default="int8",
-    help="Precision: int8 or fp32. Repeat the option for several.",
+    help="Precision: int8 or fp32. Repeat the option for several.  [default: int8]",
 )
 @click.option(
     "--data",
@@ -70,7 +69,9 @@ def command(
       edgevit export runs/vit-b32 --format tflite --quantize int8
       edgevit export runs/vgg16 --quantize int8 --quantize fp32 --max-drop 0.5
     """
-    from edgevit import storage
+    import shlex
+
+    from edgevit import console, storage
     from edgevit.bundle import BUNDLE_FILE
     from edgevit.export.exporter import bundle_path, export, open_job
     from edgevit.export.registry import find_lowering
@@ -78,6 +79,7 @@ def command(
 
     chosen = [find_lowering(format_name, precision) for precision in dict.fromkeys(precisions)]
     job = open_job(Run.load(run or newest_run(Path("runs"))), data)
+    console.note(f"Exporting {job.run.root}")
     targets = [bundle_path(exports, job.run, *pair) for pair in chosen]
     for target in targets:
         storage.refuse_existing(target, force=force, marker=BUNDLE_FILE)
@@ -92,7 +94,7 @@ def command(
             force=force,
         )
         click.echo(f"{bundle.root}: {bundle.model_size_bytes / 1e6:.1f} MB")
-    click.echo(f"Next: edgevit bench {' '.join(str(target) for target in targets)}")
+    click.echo(f"Next: edgevit bench {shlex.join(str(target) for target in targets)}")
 
 
 def _print_rung(rung: RungRecord) -> None:

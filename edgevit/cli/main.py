@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
+import os
 import signal
 import sys
 import threading
@@ -30,6 +32,7 @@ COMMANDS: dict[str, str] = {
 
 _EXIT_INTERRUPTED = 128 + signal.SIGINT
 _EXIT_TERMINATED = 128 + signal.SIGTERM
+_STANDARD_ERROR = 2
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -83,8 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except EdgevitError as error:
         return _fail(str(error), error.exit_code)
     except click.ClickException as error:
-        error.show()
-        return error.exit_code
+        return _fail(_describe_click_error(error), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         return _fail("interrupted", _EXIT_INTERRUPTED)
     except _TerminatedError:
@@ -114,6 +116,12 @@ def _unwind_on_sigterm() -> None:
         signal.signal(signal.SIGTERM, unwind)
 
 
+def _describe_click_error(error: click.ClickException) -> str:
+    message = error.format_message().rstrip(".")
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return message if context is None else f"{message}. See: {context.command_path} --help"
+
+
 def _describe_os_error(error: OSError) -> str:
     where = f" {error.filename}" if error.filename else ""
     if error.errno in _DISK_FULL:
@@ -126,9 +134,20 @@ def _describe_os_error(error: OSError) -> str:
 
 def run() -> None:
     """Entry point of the installed ``edgevit`` script."""
+    _open_closed_streams()
     sys.exit(main())
 
 
+def _open_closed_streams() -> None:
+    """Point closed standard streams at nothing: the next file opened would take their place."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
+        pass
+    os.close(descriptor)
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - for the process's life
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+
+
 def _fail(message: str, exit_code: int) -> int:
-    click.echo(f"edgevit: error: {message}", err=True)
+    with contextlib.suppress(OSError):
+        click.echo(f"edgevit: error: {message}", err=True)
     return exit_code

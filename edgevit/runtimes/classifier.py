@@ -59,18 +59,29 @@ def open_classifier(path: Path, threads: int) -> Classifier:
         InputError: if it is neither, was changed, or its model does not fit its record.
         MissingDependencyError: if its runtime is not installed.
     """
-    if (path / BUNDLE_FILE).is_file():
+    if find_kind(path) == "bundle":
         classifier = _open_bundle(Bundle.load(path), threads)
-    elif (path / RUN_FILE).is_file() or (path / "checkpoint").is_dir():
-        classifier = _open_run(Run.load(path), threads)
     else:
-        found = "is neither a run nor a bundle" if path.exists() else "does not exist"
-        raise InputError(
-            f"{path} {found}",
-            f"Give a folder with a {BUNDLE_FILE} (exports/NAME) or a {RUN_FILE} (runs/NAME)",
-        )
+        classifier = _open_run(Run.load(path), threads)
     _check_session(classifier, path)
     return classifier
+
+
+def find_kind(path: Path) -> Kind:
+    """Tell what a folder should be, without reading it.
+
+    Raises:
+        InputError: if it is neither a run nor a bundle.
+    """
+    if (path / BUNDLE_FILE).is_file():
+        return "bundle"
+    if (path / RUN_FILE).is_file() or (path / "checkpoint").is_dir():
+        return "run"
+    found = "is neither a run nor a bundle" if path.exists() else "does not exist"
+    raise InputError(
+        f"{path} {found}",
+        f"Give a folder with a {BUNDLE_FILE} (exports/NAME) or a {RUN_FILE} (runs/NAME)",
+    )
 
 
 def _open_bundle(bundle: Bundle, threads: int) -> Classifier:

@@ -156,3 +156,12 @@ def test_predict_names_sha256_when_the_bundle_was_changed(
     damage(bundle)
     assert main(["predict", str(bundle), "photo.png"]) == 2
     assert "sha256" in capsys.readouterr().err
+
+
+def test_bench_returns_2_when_a_path_is_mistyped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "result.json"
+    assert main(["bench", str(tmp_path / "nope"), "--out", str(out)]) == 2
+    assert "nope does not exist" in capsys.readouterr().err
+    assert not out.exists()

@@ -94,3 +94,21 @@ def test_nothing_is_left_when_terminated(tmp_path: Path) -> None:
     assert process.returncode == 128 + signal.SIGTERM
     assert error.endswith("edgevit: error: terminated\n")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_usage_error_is_one_line_when_an_option_is_wrong(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["data", "demo", "--classes", "many"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("edgevit: error: Invalid value for '--classes': 'many'")
+    assert error.endswith("See: edgevit data demo --help\n")
+    assert error.count("\n") == 1
+
+
+def test_work_is_done_when_standard_error_is_closed(tmp_path: Path) -> None:
+    out = tmp_path / "demo"
+    command = f"{sys.executable} -m edgevit data demo --out {out} --classes 2 --per-class 5 2>&-"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, check=False, timeout=60)
+    assert done.returncode == 0
+    assert len(list(out.glob("*/*.jpg"))) == 10

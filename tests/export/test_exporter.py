@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from edgevit.export.ops import Dense
 from edgevit.export.precision import Precision
 from edgevit.export.tflite import TFLiteLowering
 from edgevit.preprocessing import Pixels
-from edgevit.run import REFERENCE_FILE, WEIGHTS_FILE, Run, write_run
+from edgevit.run import REFERENCE_FILE, WEIGHTS_FILE, Run, Weights, write_run
 from tests.export.runs import make_photos
 
 
@@ -91,14 +92,20 @@ def test_photos_are_asked_for_when_they_moved(run: Run, tmp_path: Path) -> None:
         open_job(run, tmp_path / "gone")
 
 
+def rewritten(run: Run, folder: Path, weights: Weights) -> Run:
+    """Copy a run with other weights, whose hash is recorded as if training had written them."""
+    save_file(weights, folder / WEIGHTS_FILE)
+    (folder / REFERENCE_FILE).write_bytes((run.root / REFERENCE_FILE).read_bytes())
+    files = {name: storage.record_of(folder / name) for name in (WEIGHTS_FILE, REFERENCE_FILE)}
+    write_run(folder, replace(run.record, files=files))
+    return Run.load(folder)
+
+
 def test_tensor_is_named_when_weights_are_nan(run: Run, photos: Dataset, tmp_path: Path) -> None:
     weights = run.weights()
     weights["head_hidden/kernel"][3, 4] = np.nan
-    save_file(weights, tmp_path / WEIGHTS_FILE)
-    files = {WEIGHTS_FILE: storage.record_of(tmp_path / WEIGHTS_FILE)}
-    write_run(tmp_path, replace(run.record, files=files))
     with pytest.raises(InputError, match=r"head_hidden/kernel .* holds NaN"):
-        _ = ExportJob(Run.load(tmp_path), photos).graph
+        _ = ExportJob(rewritten(run, tmp_path, weights), photos).graph
 
 
 def test_command_writes_both_when_two_precisions_are_asked_for(
@@ -166,11 +173,36 @@ def test_graph_is_stopped_when_it_is_not_the_runs(
 ) -> None:
     weights = run.weights()
     weights["Transformer_encoder_norm/gamma"] *= 0
-    save_file(weights, tmp_path / WEIGHTS_FILE)
-    (tmp_path / REFERENCE_FILE).write_bytes((run.root / REFERENCE_FILE).read_bytes())
-    files = {name: storage.record_of(tmp_path / name) for name in (WEIGHTS_FILE, REFERENCE_FILE)}
-    write_run(tmp_path, replace(run.record, files=files))
-    job = ExportJob(Run.load(tmp_path), photos)
+    (tmp_path / "run").mkdir()
+    job = ExportJob(rewritten(run, tmp_path / "run", weights), photos)
     with pytest.raises(CheckFailedError, match="the export failed at 'graph'"):
         export(job, TFLiteLowering(), "fp32", tmp_path / "b", announce=lambda rung: None)
     assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize("budget", ["nan", "inf"])
+def test_budget_is_refused_when_it_is_no_number(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], budget: str
+) -> None:
+    assert main(["export", str(run.root), "--out", str(tmp_path), "--max-drop", budget]) == 2
+    assert f"a budget of {budget} points is none" in capsys.readouterr().err
+
+
+def test_bundle_has_the_folders_name_when_a_run_was_renamed(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(run.root, tmp_path / "my pets")
+    arguments = ["export", str(tmp_path / "my pets"), "--out", str(tmp_path / "exports")]
+    assert main([*arguments, "--quantize", "fp32"]) == 0
+    assert (tmp_path / "exports" / "my pets.tflite.fp32").is_dir()
+    # A folder with a space is quoted in the command to type next.
+    assert f"Next: edgevit bench '{tmp_path}/exports/my pets.tflite.fp32'" in (
+        capsys.readouterr().out
+    )
+
+
+def test_kind_is_named_when_the_folder_is_no_run(
+    photos: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", str(photos.root)]) == 2
+    assert "is no run: it has no run.json" in capsys.readouterr().err
