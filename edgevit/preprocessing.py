@@ -8,6 +8,7 @@ happens here; the normalisation happens inside the model's graph, from the same 
 from __future__ import annotations
 
 import io
+import stat
 import threading
 import warnings
 from collections.abc import Iterator
@@ -28,9 +29,12 @@ ResizeMode = Literal["crop", "squash"]
 Interpolation = Literal["bilinear", "bicubic"]
 ChannelOrder = Literal["rgb", "bgr"]
 
+# Far above any model's input: a larger side is a typing error, or a record made to fill the memory.
+MAX_SIDE = 4096
 # A decoded 128-megapixel photo takes 384 MB; above that a file is treated as a bomb.
 MAX_PIXELS = 128_000_000
 
+_SIZE_REMEDY = f"Give a height and a width from 1 to {MAX_SIDE}"
 _RESAMPLING = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
@@ -62,8 +66,11 @@ class Preprocessing:
     std: tuple[float, float, float] = (127.5, 127.5, 127.5)
 
     def __post_init__(self) -> None:
+        size = f"the image size {self.height}×{self.width}"
         if self.height < 1 or self.width < 1:
-            raise InputError(f"the image size {self.height}×{self.width} is not positive")
+            raise InputError(f"{size} is not positive", _SIZE_REMEDY)
+        if max(self.height, self.width) > MAX_SIDE:
+            raise InputError(f"{size} is too large", _SIZE_REMEDY)
         if min(self.std) <= 0:
             raise InputError(f"the standard deviation {self.std} is not positive")
 
@@ -173,13 +180,25 @@ def _quiet_pillow() -> Iterator[None]:
 
 def _read(path: Path) -> bytes:
     try:
+        _refuse_special(path)
         return path.read_bytes()
     except FileNotFoundError:
-        raise UnreadableImageError(f"{path} does not exist", "Check the path") from None
+        remedy = "Check the path"
+        if str(path) == "-":
+            remedy = "It does not stand for standard input here: give /dev/stdin"
+        raise UnreadableImageError(f"{path} does not exist", remedy) from None
     except IsADirectoryError:
         raise UnreadableImageError(f"{path} is a folder", "Give a photo") from None
     except OSError as error:
         raise UnreadableImageError(f"{path} cannot be read ({error.strerror})") from error
+
+
+def _refuse_special(path: Path) -> None:
+    """Refuse what might never end, but not a pipe that was handed to this process."""
+    mode = path.stat().st_mode
+    handed_over = str(path) == "/dev/stdin" or path.parent == Path("/dev/fd")
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or handed_over):
+        raise UnreadableImageError(f"{path} is a pipe, a socket or a device", "Give a photo")
 
 
 def _refuse_bomb(image: Image.Image, name: str) -> None:

@@ -8,6 +8,7 @@ TensorFlow: exports, calibration and benchmarks read runs on machines that have 
 
 from __future__ import annotations
 
+import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -199,12 +200,14 @@ def require_finite(weights: Weights, source: Path) -> None:
 
 def write_reference(path: Path, reference: Reference) -> None:
     """Write the answers as an ``.npz`` of plain arrays (no pickle)."""
+    archive = io.BytesIO()
     np.savez(
-        path,
+        archive,
         logits=reference.logits.astype(np.float32),
         labels=reference.labels.astype(np.int64),
         image_sha256=np.array(reference.image_sha256, dtype="U64"),
     )
+    storage.write_atomically(path, archive.getvalue())
 
 
 def read_reference(path: Path) -> Reference:

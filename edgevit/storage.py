@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,9 @@ from edgevit.errors import InputError
 
 _HASH_CHUNK_BYTES = 1 << 20
 TEMPORARY_MARK = ".partial-"
+_REPLACED_MARK = ".replaced-"
+# Errors of a whole disk, which the system raises without a path.
+_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 
 
 @dataclass(frozen=True)
@@ -78,19 +83,24 @@ def _sync(path: Path) -> None:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write ``data`` so that ``path`` holds either the old bytes or all the new ones."""
+    """Write ``data`` so that ``path`` holds either the old bytes or all the new ones.
+
+    Raises:
+        OSError: naming ``path``, or the folder that it cannot be made in.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}{TEMPORARY_MARK}{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync(path.parent)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    temporary = _temporary_beside(path)
+    with _errors_name(path, temporary):
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            _sync(path.parent)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 def refuse_existing(folder: Path, *, force: bool, marker: str | None = None) -> None:
@@ -103,17 +113,42 @@ def refuse_existing(folder: Path, *, force: bool, marker: str | None = None) -> 
             else's and is not replaced even by force: ``--out ~ --force`` must not empty a home.
 
     Raises:
-        InputError: if ``folder`` is a file, or is not empty and may not be replaced.
+        InputError: if ``folder`` cannot be made, or is not empty and may not be replaced.
     """
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file", "Give a folder")
-    if folder.is_dir() and not force and any(folder.iterdir()):
-        raise InputError(f"{folder} exists already", "Choose another --out, or add --force")
-    if marker and folder.is_dir() and any(folder.iterdir()) and not (folder / marker).is_file():
+    refuse_place(folder)
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    if marker and not (folder / marker).is_file():
         raise InputError(
-            f"{folder} holds other things (it has no {marker}), so --force does not replace it",
+            f"{folder} holds other things (it has no {marker}), which are never replaced",
             "Choose another --out",
         )
+    if not force:
+        raise InputError(f"{folder} exists already", "Choose another --out, or add --force")
+
+
+def refuse_place(folder: Path) -> None:
+    """Refuse a path that a new folder cannot be renamed to.
+
+    Raises:
+        InputError: if it is no name, a link or a file, or lies below a file.
+    """
+    if folder.name in ("", ".."):
+        raise InputError(
+            f"the folder to write is {str(folder)!r}", "Give it a name, such as data/mine"
+        )
+    if folder.is_symlink():
+        raise InputError(
+            f"{folder} is a symbolic link to {os.readlink(folder)}",
+            "Give the folder itself, or a path where nothing is yet",
+        )
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file", "Give a folder")
+    for parent in folder.parents:
+        if (parent.exists() or parent.is_symlink()) and not parent.is_dir():
+            raise InputError(
+                f"{folder} would lie in {parent}, which is no folder", "Check the path"
+            )
 
 
 @contextmanager
@@ -122,8 +157,8 @@ def folder_in_one_piece(
 ) -> Iterator[Path]:
     """Yield a temporary folder that becomes ``target`` in one rename when the block succeeds.
 
-    If the block raises – a failed check, Ctrl-C, a full disk – nothing is left behind and an
-    existing ``target`` is untouched.
+    If the block raises – a failed check, Ctrl-C, a full disk – nothing is left behind, no parent
+    folder either that was made for it, and an existing ``target`` is untouched.
 
     Args:
         target: The folder to make.
@@ -131,22 +166,25 @@ def folder_in_one_piece(
         marker: With ``force``, only a folder that holds this file is replaced.
 
     Raises:
-        InputError: if ``target`` holds something that may not be replaced.
+        InputError: if ``target`` holds something that may not be replaced, or this locale cannot
+            write a name.
+        OSError: naming ``target`` where it happened in the temporary folder.
     """
     refuse_existing(target, force=force, marker=marker)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}{TEMPORARY_MARK}{os.getpid()}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    try:
-        yield temporary
-        for path in temporary.rglob("*"):
-            _sync(path)
-        _replace_folder(temporary, target)
-        _sync(target.parent)
-    except BaseException:
+    with _parents_made(target):
+        temporary = _temporary_beside(target)
         shutil.rmtree(temporary, ignore_errors=True)
-        raise
+        with _errors_name(target, temporary):
+            try:
+                temporary.mkdir()
+                yield temporary
+                for path in temporary.rglob("*"):
+                    _sync(path)
+                _replace_folder(temporary, target)
+                _sync(target.parent)
+            except BaseException:
+                shutil.rmtree(temporary, ignore_errors=True)
+                raise
 
 
 def _replace_folder(temporary: Path, target: Path) -> None:
@@ -154,7 +192,7 @@ def _replace_folder(temporary: Path, target: Path) -> None:
         temporary.rename(target)
         return
     # rename(2) cannot replace a folder that holds files: move the old one aside first.
-    old = target.with_name(f".{target.name}.replaced-{os.getpid()}")
+    old = target.with_name(f".{target.name}{_REPLACED_MARK}{os.getpid()}")
     target.rename(old)
     try:
         temporary.rename(target)
@@ -162,8 +200,78 @@ def _replace_folder(temporary: Path, target: Path) -> None:
         old.rename(target)
         raise
     shutil.rmtree(old, ignore_errors=True)
+    _remove_abandoned(target, _REPLACED_MARK)
 
 
-def folder_size_bytes(folder: Path) -> int:
-    """Return the summed size of the files below ``folder``."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+@contextmanager
+def _parents_made(target: Path) -> Iterator[None]:
+    """Make the parent folders; if the block raises, remove those that are new and empty."""
+    missing = [parent for parent in target.parents if not parent.exists()]
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for parent in missing:
+            with suppress(OSError):
+                parent.rmdir()
+        raise
+
+
+def _temporary_beside(target: Path) -> Path:
+    """Return where this process makes ``target``, and remove what killed processes left there."""
+    _remove_abandoned(target, TEMPORARY_MARK)
+    return target.with_name(f".{target.name}{TEMPORARY_MARK}{os.getpid()}")
+
+
+def _remove_abandoned(target: Path, mark: str) -> None:
+    prefix = f".{target.name}{mark}"
+    for name in os.listdir(target.parent):
+        process = name.removeprefix(prefix)
+        if not name.startswith(prefix) or not process.isdecimal() or _is_alive(int(process)):
+            continue
+        path = target.parent / name
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                path.unlink()
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
+@contextmanager
+def _errors_name(target: Path, temporary: Path) -> Iterator[None]:
+    """Let errors name the path that the user gave, and not the hidden one."""
+    try:
+        yield
+    except OSError as error:
+        if (name := _name_for(error, target, temporary)) is not None:
+            error.filename = name
+        raise
+    except UnicodeEncodeError as error:
+        if error.encoding == "utf-8" or error.encoding != sys.getfilesystemencoding():
+            raise
+        text = error.object.replace(str(temporary), str(target))
+        problem = f"this locale ({error.encoding}) cannot write {text!r}"
+        raise InputError(problem, "Set LC_ALL=C.UTF-8") from None
+
+
+def _name_for(error: OSError, target: Path, temporary: Path) -> str | None:
+    """Return the path that an error should name, or ``None`` to leave it as it is."""
+    if error.filename is None:
+        return str(target) if error.errno in _OF_THE_DISK else None
+    name = os.fsdecode(error.filename) if not isinstance(error.filename, int) else ""
+    if name == str(temporary):
+        refused = isinstance(error, (PermissionError, NotADirectoryError))
+        return str(target.parent if refused else target)
+    if name.startswith(f"{temporary}{os.sep}"):
+        return f"{target}{name.removeprefix(str(temporary))}"
+    return None

@@ -13,6 +13,7 @@ from PIL import Image
 from edgevit.data.dataset import Dataset
 from edgevit.data.prepare import prepare
 from edgevit.preprocessing import Preprocessing
+from edgevit.run import Run
 
 # Tests share helpers as `tests.…`. At the end of the path, so that the repository's edgevit/
 # folder does not hide the installed package.
@@ -55,3 +56,27 @@ def tiny_preprocessing() -> Preprocessing:
 def tiny_dataset(photo_folder: Path, tiny_preprocessing: Preprocessing, tmp_path: Path) -> Dataset:
     """The photo folder, prepared at 16×16: 14 train, 2 val and 4 test photos."""
     return prepare(photo_folder, tmp_path / "dataset", preprocessing=tiny_preprocessing)
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    """Photos of three colours, for the run and the bundle below."""
+    from tests.bench.standin import make_dataset
+
+    return make_dataset(tmp_path / "data")
+
+
+@pytest.fixture
+def run(tmp_path: Path, dataset: Dataset) -> Run:
+    """A run whose first test answer is wrong."""
+    from tests.bench.standin import make_run
+
+    return make_run(tmp_path / "runs" / "colours", dataset)
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, run: Run) -> Path:
+    """A TFLite bundle of that run."""
+    from tests.bench.standin import make_bundle
+
+    return make_bundle(tmp_path / "exports" / "colours.tflite.fp32", run)

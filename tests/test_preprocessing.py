@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
+import subprocess
+import sys
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -212,6 +215,33 @@ def test_decode_names_the_path_when_it_is_missing_or_a_folder(tmp_path: Path) ->
         decode(tmp_path)
 
 
+def test_decode_refuses_when_the_path_is_a_pipe_or_a_device(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.jpg"
+    os.mkfifo(pipe)
+    for path in (pipe, Path("/dev/zero")):
+        with pytest.raises(UnreadableImageError, match="is a pipe, a socket or a device"):
+            decode(path)
+
+
+def test_decode_names_dev_stdin_when_given_a_dash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UnreadableImageError, match="- does not exist") as caught:
+        decode(Path("-"))
+    assert "give /dev/stdin" in str(caught.value.remedy)
+
+
+def test_decode_reads_standard_input_when_it_is_a_pipe(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path; from edgevit.preprocessing import decode;"
+        "print(decode(Path('/dev/stdin')).size)"
+    )
+    data = save_photo(tmp_path / "photo.png", size=(48, 40)).read_bytes()
+    done = subprocess.run([sys.executable, "-c", code], input=data, capture_output=True, check=True)
+    assert done.stdout == b"(48, 40)\n"
+
+
 def test_decode_leaves_global_state_alone_when_many_threads_decode(tmp_path: Path) -> None:
     data = save_photo(tmp_path / "photo.jpg", size=(300, 300)).read_bytes()
     bomb = one_bit_png(20_000, 8_000)
@@ -265,3 +295,11 @@ def test_geometry_differs_when_anything_that_shapes_the_pixels_differs() -> None
 def test_preprocessing_refuses_when_the_size_is_not_positive(size: tuple[int, int]) -> None:
     with pytest.raises(InputError, match="not positive"):
         Preprocessing(*size)
+
+
+@pytest.mark.parametrize("size", [(4097, 8), (8, 1_000_000)])
+def test_preprocessing_refuses_when_the_size_is_huge(size: tuple[int, int]) -> None:
+    with pytest.raises(InputError, match=f"{size[0]}×{size[1]} is too large") as caught:
+        Preprocessing(*size)
+    assert "from 1 to 4096" in str(caught.value.remedy)
+    assert Preprocessing(4096, 4096).height == 4096

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import errno
 import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,8 +31,9 @@ def test_write_atomically_keeps_old_bytes_when_the_write_fails(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OSError, match="No space") as caught:
         storage.write_atomically(path, b"new")
+    assert caught.value.filename == str(path)
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["file"]
 
@@ -83,6 +88,107 @@ def test_folder_in_one_piece_refuses_force_when_the_marker_is_missing(tmp_path: 
     ):
         pytest.fail("the block must not run")
     assert (target / "precious").exists()
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_refuse_existing_does_not_suggest_force_when_it_would_not_help(
+    tmp_path: Path, force: bool
+) -> None:
+    (tmp_path / "precious").write_text("")
+    with pytest.raises(InputError, match=r"holds other things .*has no dataset\.json") as caught:
+        storage.refuse_existing(tmp_path, force=force, marker="dataset.json")
+    assert caught.value.remedy == "Choose another --out"
+
+
+@pytest.mark.parametrize("path", ["", ".", "/", ".."])
+def test_refuse_existing_refuses_when_the_path_has_no_name(path: str) -> None:
+    with pytest.raises(InputError, match="the folder to write is"):
+        storage.refuse_existing(Path(path), force=True)
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_refuse_existing_refuses_when_the_target_is_a_link(tmp_path: Path, there: bool) -> None:
+    if there:
+        (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to("elsewhere")
+    with pytest.raises(InputError, match="is a symbolic link to elsewhere"):
+        storage.refuse_existing(tmp_path / "link", force=True)
+
+
+def test_refuse_existing_names_the_parent_when_it_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "broken").symlink_to("nowhere")
+    for name in ("file", "broken"):
+        with pytest.raises(InputError, match=f"would lie in {tmp_path}/{name}, which is no folder"):
+            storage.refuse_existing(tmp_path / name / "deep" / "out", force=True)
+
+
+def test_folder_in_one_piece_removes_only_its_own_parents_when_the_block_raises(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "old").mkdir()
+    with pytest.raises(RuntimeError):
+        fail_midway(tmp_path / "old" / "new" / "newer" / "target", RuntimeError())
+    assert os.listdir(tmp_path) == ["old"]
+    assert os.listdir(tmp_path / "old") == []
+
+
+def test_folder_in_one_piece_keeps_a_new_parent_when_others_use_it(tmp_path: Path) -> None:
+    def make_a_neighbour_and_fail() -> None:
+        with storage.folder_in_one_piece(tmp_path / "new" / "target"):
+            (tmp_path / "new" / "neighbour").mkdir()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        make_a_neighbour_and_fail()
+    assert os.listdir(tmp_path / "new") == ["neighbour"]
+
+
+def test_leftovers_of_killed_processes_are_removed_when_the_target_is_made_again(
+    tmp_path: Path,
+) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    alive = os.getppid()
+    for name in (f"target.partial-{gone.pid}", f"target.replaced-{gone.pid}"):
+        (tmp_path / f".{name}" / "half").mkdir(parents=True)
+    (tmp_path / f".file.partial-{gone.pid}").write_text("half")
+    kept = [f".target.partial-{alive}", f".other.partial-{gone.pid}", ".target.partial-mine"]
+    for name in kept:
+        (tmp_path / name).mkdir()
+    for _ in range(2):
+        with storage.folder_in_one_piece(tmp_path / "target", force=True) as folder:
+            (folder / "new").write_text("new")
+    storage.write_atomically(tmp_path / "file", b"new")
+    assert sorted(os.listdir(tmp_path)) == sorted([*kept, "target", "file"])
+
+
+@pytest.mark.parametrize(
+    ("error", "named"),
+    [
+        (lambda inner: OSError(errno.ENOSPC, "No space"), "target"),
+        (lambda inner: OSError(errno.ENOSPC, "No space", str(inner / "a.npy")), "target/a.npy"),
+        (lambda inner: PermissionError(errno.EACCES, "Permission denied", str(inner)), "."),
+        (lambda inner: FileNotFoundError(errno.ENOENT, "No such file", "/other"), "/other"),
+    ],
+    ids=["the disk", "a file", "the folder", "another"],
+)
+def test_folder_in_one_piece_names_the_target_when_the_system_refuses(
+    tmp_path: Path, error: Callable[[Path], OSError], named: str
+) -> None:
+    with (
+        pytest.raises(OSError, match=r"No s|denied") as caught,
+        storage.folder_in_one_piece(tmp_path / "target") as folder,
+    ):
+        raise error(folder)
+    assert caught.value.filename == str(tmp_path / named)
+
+
+def test_folder_in_one_piece_leaves_an_error_alone_when_it_is_no_file_s(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="a bug") as caught:
+        fail_midway(tmp_path / "target", OSError("a bug"))
+    assert caught.value.filename is None
+    assert str(caught.value) == "a bug"
 
 
 def test_refuse_existing_refuses_when_the_target_is_a_file(tmp_path: Path) -> None:

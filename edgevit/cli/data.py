@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgevit.data import limits
+
 if TYPE_CHECKING:
     from edgevit.data.dataset import Dataset
 
@@ -17,7 +19,7 @@ _out = click.option(
 )
 _seed = click.option(
     "--seed",
-    type=click.IntRange(0, 2**32 - 1),
+    type=click.IntRange(*limits.SEED),
     default=0,
     show_default=True,
     help="Another seed gives another set; the same seed gives the same one.",
@@ -39,18 +41,22 @@ def command() -> None:
 @command.command()
 @_out
 @click.option(
-    "--classes", type=click.IntRange(2, 120), default=12, show_default=True, help="Kinds of things."
+    "--classes",
+    type=click.IntRange(*limits.DEMO_CLASSES),
+    default=12,
+    show_default=True,
+    help="Kinds of things.",
 )
 @click.option(
     "--per-class",
-    type=click.IntRange(5, 9999),
+    type=click.IntRange(*limits.DEMO_PER_CLASS),
     default=80,
     show_default=True,
     help="Photos of each kind.",
 )
 @click.option(
     "--size",
-    type=click.IntRange(16, 2048),
+    type=click.IntRange(*limits.DEMO_SIZE),
     default=224,
     show_default=True,
     help="Height and width, pixels.",
@@ -135,7 +141,14 @@ def prepare(
         force=force,
     )
     _summarise(dataset)
-    click.echo(f"Next: edgevit train vit-tiny --data {_quoted(out)}")
+    if dataset.split("test").photos:
+        click.echo(f"Next: edgevit train vit-tiny --data {_quoted(out)}")
+    else:
+        click.echo(
+            "There is no test photo, and training needs some: prepare the photos again with "
+            "--test-share above 0, or add photos",
+            err=True,
+        )
 
 
 def _summarise(dataset: Dataset) -> None:

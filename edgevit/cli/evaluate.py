@@ -7,14 +7,21 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgevit.cli import options
+
 if TYPE_CHECKING:
     from edgevit.bench.accuracy import AccuracyResult
+    from edgevit.runtimes.classifier import Classifier
+
+_TOP5 = 5
 
 
 @click.command(short_help="Measure a run's or a bundle's accuracy on prepared photos.")
 @click.argument("model", type=click.Path(path_type=Path), metavar="RUN|BUNDLE")
 @click.option(
-    "--data", type=click.Path(path_type=Path), required=True, help="Folder of prepared photos."
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Folder of prepared photos. [default: the ones that the run was trained on]",
 )
 @click.option(
     "--split",
@@ -23,9 +30,9 @@ if TYPE_CHECKING:
     show_default=True,
     help="Which of the photos.",
 )
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+@options.threads
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(model: Path, data: Path, split: str, threads: int, as_json: bool) -> None:
+def command(model: Path, data: Path | None, split: str, threads: int, as_json: bool) -> None:
     """Measure a run's or a bundle's accuracy on prepared photos.
 
     On the test split the drop against full precision is given too: paired, photo by photo, with
@@ -33,7 +40,7 @@ def command(model: Path, data: Path, split: str, threads: int, as_json: bool) ->
 
     \b
     Examples:
-      edgevit evaluate runs/pets --data data/pets
+      edgevit evaluate runs/pets
       edgevit evaluate exports/pets.tflite.int8 --data data/pets --json
     """
     import json
@@ -42,16 +49,23 @@ def command(model: Path, data: Path, split: str, threads: int, as_json: bool) ->
     from edgevit.bench.accuracy import evaluate_split
     from edgevit.bench.harness import check_threads
     from edgevit.data.dataset import SPLITS, Dataset
+    from edgevit.errors import InputError
     from edgevit.runtimes.classifier import open_classifier
 
     check_threads(threads)
-    dataset = Dataset.load(data)
     classifier = open_classifier(model, threads)
+    data = data or _trained_on(classifier)
+    dataset = Dataset.load(data)
     (split_name,) = (name for name in SPLITS if name == split)
+    if not dataset.split(split_name).photos:
+        raise InputError(
+            f"the {split} split of {data} is empty",
+            "Choose another --split, or prepare the photos again with a share for it",
+        )
     result = evaluate_split(classifier, dataset, split_name)
     if not as_json:
         click.echo(f"{classifier.name} on the {split} photos of {data}")
-        _print(result)
+        _print(result, len(classifier.labels))
         return
     body = {
         "name": classifier.name,
@@ -67,13 +81,26 @@ def command(model: Path, data: Path, split: str, threads: int, as_json: bool) ->
     click.echo(json.dumps(body, indent=2, ensure_ascii=False))
 
 
-def _print(result: AccuracyResult) -> None:
+def _trained_on(classifier: Classifier) -> Path:
+    from edgevit.errors import InputError
+
+    path = Path(classifier.dataset.path)
+    if not path.is_dir():
+        raise InputError(
+            f"the photos that {classifier.name} was trained on are not at {path}",
+            "Copy the data set here and name it: --data DIR",
+        )
+    return path
+
+
+def _print(result: AccuracyResult, class_count: int) -> None:
     from edgevit.bench.table import drop_text
 
     measured = result.accuracy
     click.echo(f"  photos     {measured.image_count:,}")
     click.echo(f"  top-1      {100 * measured.top1:.2f} %")
-    click.echo(f"  top-5      {100 * measured.top5:.2f} %")
+    if class_count > _TOP5:  # else it is 100 % whatever the model says
+        click.echo(f"  top-5      {100 * measured.top5:.2f} %")
     click.echo(f"  loss       {measured.loss:.4f}")
     if result.paired is not None or result.unpaired_drop_points is not None:
         click.echo(f"  drop       {drop_text(result)} points, 95 % interval, + is worse")

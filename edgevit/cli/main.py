@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import importlib
+import io
 import os
 import signal
 import sys
@@ -134,17 +135,24 @@ def _describe_os_error(error: OSError) -> str:
 
 def run() -> None:
     """Entry point of the installed ``edgevit`` script."""
-    _open_closed_streams()
+    _prepare_streams()
     sys.exit(main())
 
 
-def _open_closed_streams() -> None:
-    """Point closed standard streams at nothing: the next file opened would take their place."""
+def _prepare_streams() -> None:
+    """Make the standard streams safe to write to, whatever they are.
+
+    Closed ones are pointed at nothing: the next file opened would take their place.
+    """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
         pass
     os.close(descriptor)
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - for the process's life
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that cannot show ✓ or é shows an escape: no reason to stop.
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _fail(message: str, exit_code: int) -> int:

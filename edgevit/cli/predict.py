@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgevit.cli import options
+
 if TYPE_CHECKING:
     from edgevit.runtimes.classifier import Classifier
 
@@ -19,11 +21,13 @@ if TYPE_CHECKING:
 @click.option(
     "--top", type=click.IntRange(min=1), default=5, show_default=True, help="Labels for each photo."
 )
+@options.threads
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(model: Path, images: tuple[Path, ...], top: int, as_json: bool) -> int:
+def command(model: Path, images: tuple[Path, ...], top: int, threads: int, as_json: bool) -> int:
     """Name what is on one photo or many.
 
-    A photo that cannot be read is reported and skipped; the exit code is then 2.
+    A photo that cannot be read is reported and skipped; the exit code is then 2. A photo on
+    standard input is called /dev/stdin.
 
     \b
     Examples:
@@ -32,10 +36,12 @@ def command(model: Path, images: tuple[Path, ...], top: int, as_json: bool) -> i
     """
     import json
 
+    from edgevit.bench.harness import check_threads
     from edgevit.errors import UnreadableImageError
     from edgevit.runtimes.classifier import open_classifier
 
-    classifier = open_classifier(model, threads=1)
+    check_threads(threads)
+    classifier = open_classifier(model, threads)
     answers: list[dict[str, Any]] = []
     failed = False
     for image in images:

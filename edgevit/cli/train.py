@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,25 @@ if TYPE_CHECKING:
 
 RUNS = Path("runs")
 _DEFAULT_SEED = 0
+_MAX_BATCH_SIZE = 4096
+_MAX_IMAGE_SIZE = 1024
+_MODELS_OWN = "the model's"
+
+
+class _PositiveNumber(click.FloatRange):
+    """Above 0, and neither NaN nor infinite, which a range of click's lets through."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0, min_open=True)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read the number."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
 
 
 @click.command()
@@ -36,10 +56,30 @@ _DEFAULT_SEED = 0
     type=click.Path(path_type=Path),
     help="The run's folder.  [default: runs/MODEL, else runs/MODEL-2, …]",
 )
-@click.option("--epochs", type=int, help="Passes over the training photos.  [default: the model's]")
-@click.option("--batch-size", type=int, help="Photos a step.  [default: the model's]")
-@click.option("--image-size", type=int, help="Edge in pixels.  [default: the model's]")
-@click.option("--learning-rate", type=float, help="Peak of the schedule.  [default: the model's]")
+@click.option(
+    "--epochs",
+    type=click.IntRange(min=1),
+    show_default=_MODELS_OWN,
+    help="Passes over the training photos.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1, _MAX_BATCH_SIZE),
+    show_default=_MODELS_OWN,
+    help="Photos a step; at most all training photos.",
+)
+@click.option(
+    "--image-size",
+    type=click.IntRange(1, _MAX_IMAGE_SIZE),
+    show_default=_MODELS_OWN,
+    help="Edge in pixels.",
+)
+@click.option(
+    "--learning-rate",
+    type=_PositiveNumber(),
+    show_default=_MODELS_OWN,
+    help="Peak of the schedule.",
+)
 @click.option(
     "--weights",
     help="Where to start: random, a published name (`edgevit models --json`), or a weight file.  "
@@ -47,7 +87,8 @@ _DEFAULT_SEED = 0
 )
 @click.option(
     "--augment",
-    help="Any of flip,rotation,zoom with commas, or none.  [default: the model's]",
+    show_default=_MODELS_OWN,
+    help="Any of flip,rotation,zoom with commas, or none.",
 )
 @click.option(
     "--mixed-precision",
@@ -57,7 +98,10 @@ _DEFAULT_SEED = 0
 @click.option("--multi-gpu", is_flag=True, help="Split every batch over all GPUs.")
 @click.option("--resume", is_flag=True, help="Continue a training that was stopped.")
 @click.option(
-    "--seed", type=int, help=f"Same seed, same machine: same weights.  [default: {_DEFAULT_SEED}]"
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    show_default=str(_DEFAULT_SEED),
+    help="Same seed, same machine: same weights.",
 )
 @click.option("--force", is_flag=True, help="Replace the run that is in --out.")
 def command(model: str, data_folder: Path, out: Path | None, **options: Any) -> int:
@@ -81,7 +125,7 @@ def command(model: str, data_folder: Path, out: Path | None, **options: Any) -> 
     """
     from edgevit.data.dataset import Dataset
     from edgevit.models.registry import ARCHITECTURES
-    from edgevit.training import job, signals
+    from edgevit.training import checkpoint, job, signals
 
     if options["resume"] and options["force"]:
         raise InputError("--resume continues a run and --force replaces it", "Give one of them")
@@ -95,14 +139,18 @@ def command(model: str, data_folder: Path, out: Path | None, **options: Any) -> 
         architecture, dataset, settings, folder, options["resume"], options["force"]
     )
     console.note(f"Training {model} on {data_folder}: {_summary(settings)}")
+    again = shlex.join(
+        ["edgevit", "train", model, "--data", str(data_folder), "--out", str(folder), "--resume"]
+    )
     try:
         record = job.run_job(train_job)
     except signals.StoppedError as stopped:
-        again = shlex.join(
-            ["edgevit", "train", model, "--data", str(data_folder), "--out", str(folder)]
-        )
-        console.note(f"Stopped; nothing is lost. Continue with:\n  {again} --resume")
+        console.note(f"Stopped; nothing is lost. Continue with:\n  {again}")
         return stopped.exit_code
+    except OSError:
+        if checkpoint.checkpoint_path(folder).is_file():
+            console.note(f"The last checkpoint is whole. Once this is mended:\n  {again}")
+        raise
     _print_result(record, folder)
     return 0
 
@@ -120,6 +168,8 @@ def free_folder(model: str) -> Path:
 def newest_unfinished(model: str) -> Path:
     """Return the run of ``model`` below ``runs/`` whose checkpoint is the newest.
 
+    Damaged checkpoints are passed over, with a note.
+
     Raises:
         InputError: if there is none.
     """
@@ -131,7 +181,12 @@ def newest_unfinished(model: str) -> Path:
         path = checkpoint.checkpoint_path(folder)
         if not path.is_file() or (folder / RUN_FILE).exists():
             continue
-        if checkpoint.read_record(folder).settings.spec.model == model:
+        try:
+            record = checkpoint.read_record(folder)
+        except InputError as error:
+            console.note(f"Passing over {folder}: {error.problem}")
+            continue
+        if record.settings.spec.model == model:
             found.append((path.stat().st_mtime_ns, folder))
     if not found:
         raise InputError(
@@ -161,6 +216,7 @@ def _settings(
     given["spec"] = architecture.spec(len(dataset.classes), size)
     given["dataset_sha256"] = dataset.sha256
     settings = dataclasses.replace(saved or _defaults(architecture, given["spec"]), **given)
+    settings = _with_fitting_batch(settings, len(dataset.split("train").photos))
     if options["mixed_precision"] or options["multi_gpu"]:
         # Only now is TensorFlow worth its seconds: it must look for GPUs.
         backend.load_tensorflow()
@@ -172,6 +228,17 @@ def _settings(
     if saved is not None:
         settings.refuse_difference(saved)
     return settings
+
+
+def _with_fitting_batch(settings: TrainSettings, photo_count: int) -> TrainSettings:
+    """Cut the batch to the number of training photos: more rows would weigh nothing."""
+    if settings.batch_size <= photo_count:
+        return settings
+    console.note(
+        f"There are {photo_count} training photos: a batch has {photo_count}, not "
+        f"{settings.batch_size}"
+    )
+    return dataclasses.replace(settings, batch_size=photo_count)
 
 
 def _defaults(architecture: Architecture, spec: Any) -> TrainSettings:

@@ -1,8 +1,8 @@
 """The pixel cache of one image geometry: decoded once, then read through memory maps.
 
 ``cache/GEOMETRY/`` holds ``cache.json`` and one ``SPLIT.npy`` per split, ``uint8 [n, height,
-width, 3]``. A cache is only ever a copy of the photos: one that does not fit its data set, or is
-damaged, is built again.
+width, 3]``. A cache is only ever a copy of the photos: one that does not fit its data set, or was
+changed, is built again.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,13 @@ from edgevit import documents
 from edgevit.data.rows import RowFile, in_parallel
 from edgevit.errors import InputError, UnreadableImageError
 from edgevit.preprocessing import Pixels, Preprocessing, decode
-from edgevit.storage import FileRecord, folder_in_one_piece, record_of, sha256_of_bytes
+from edgevit.storage import (
+    FileRecord,
+    folder_in_one_piece,
+    record_of,
+    sha256_of_bytes,
+    sha256_of_file,
+)
 
 CACHE_FOLDER = "cache"
 CACHE_FILE = "cache.json"
@@ -84,32 +91,75 @@ def write_record(folder: Path, preprocessing: Preprocessing, photos_sha256: str)
     documents.write(folder / CACHE_FILE, KIND, SCHEMA_VERSION, record)
 
 
-def is_usable(
-    folder: Path, splits: Iterable[str], preprocessing: Preprocessing, photos_sha256: str
-) -> bool:
-    """Tell whether ``folder`` is a whole cache of these photos in this geometry.
+def open_rows(
+    folder: Path,
+    split: str,
+    counts: Mapping[str, int],
+    preprocessing: Preprocessing,
+    photos_sha256: str,
+) -> Pixels | None:
+    """Memory-map the pixels of one split, read-only: ``uint8 [n, height, width, 3]``.
 
-    The arrays' sizes are checked and not their hashes: they can be gigabytes.
+    Args:
+        folder: Of the cache.
+        split: Which pixels.
+        counts: The number of photos of every split that the cache must hold.
+        preprocessing: The geometry that they must have.
+        photos_sha256: Of the ``photos.csv`` that they must follow.
+
+    Returns:
+        ``None`` if ``folder`` is no whole cache of these photos in this geometry, or the split's
+        array is not what was recorded.
     """
+    record = _usable_record(folder, counts, preprocessing, photos_sha256)
+    if record is None:
+        return None
+    name = array_name(split)
+    if _sha256_of_unchanged(folder / name) != record.files[name].sha256:
+        return None
+    shape = (counts[split], preprocessing.height, preprocessing.width, 3)
+    return _mapped(folder / name, shape)
+
+
+def _usable_record(
+    folder: Path, splits: Iterable[str], preprocessing: Preprocessing, photos_sha256: str
+) -> CacheRecord | None:
+    """Return what ``cache.json`` says if it fits and the arrays have the recorded sizes."""
     try:
         record = documents.read(folder / CACHE_FILE, KIND, SCHEMA_VERSION, CacheRecord)
     except InputError:
-        return False
+        return None
     if (record.geometry, record.photos_sha256) != (preprocessing.geometry, photos_sha256):
-        return False
-    if set(record.files) != {array_name(split) for split in splits}:
-        return False
-    return all(
-        (folder / name).is_file() and (folder / name).stat().st_size == file.size_bytes
-        for name, file in record.files.items()
-    )
+        return None
+    if set(record.files) != set(map(array_name, splits)):
+        return None
+    for name, file in record.files.items():
+        path = folder / name
+        if not path.is_file() or path.stat().st_size != file.size_bytes:
+            return None
+    return record
 
 
-def open_rows(folder: Path, split: str) -> Pixels:
-    """Memory-map the pixels of one split, read-only: ``uint8 [n, height, width, 3]``."""
-    path = folder / array_name(split)
-    pixels: Pixels = np.load(path, mmap_mode="r", allow_pickle=False)
-    return pixels
+def _sha256_of_unchanged(path: Path) -> str:
+    """Hash a file once per process, for as long as its size and time stay as they are."""
+    status = path.stat()
+    return _cached_sha256(path.resolve(), status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=64)
+def _cached_sha256(path: Path, mtime_ns: int, size_bytes: int) -> str:
+    return sha256_of_file(path)
+
+
+def _mapped(path: Path, shape: tuple[int, ...]) -> Pixels | None:
+    try:
+        pixels: Pixels = np.load(path, mmap_mode="r", allow_pickle=False)
+        fits = pixels.dtype == np.uint8 and pixels.shape == shape
+    except Exception:
+        # On damaged headers NumPy raises ValueError, EOFError, SyntaxError, TokenError,
+        # BadZipFile, OverflowError, MemoryError …; an archive has no dtype.
+        return None
+    return pixels if fits else None
 
 
 def build(

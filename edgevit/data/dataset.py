@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,15 +163,20 @@ class Dataset:
             ``uint8 [n, height, width, 3]``, RGB, a read-only memory map.
 
         Raises:
-            InputError: if there is no cache of that geometry yet and a photo is gone or changed.
+            InputError: if there is no intact cache of that geometry and a photo is gone or changed.
         """
         photos_sha256 = self.record.files[PHOTOS_FILE].sha256
         folder = cache.cache_folder(self.root, preprocessing)
-        if not cache.is_usable(folder, SPLITS, preprocessing, photos_sha256):
+        counts: dict[str, int] = {name: len(self.split(name).photos) for name in SPLITS}
+        pixels = cache.open_rows(folder, split, counts, preprocessing, photos_sha256)
+        if pixels is None:
             if folder.exists():
                 note(f"The cache {folder} does not fit its data set: building it again")
             self._build_cache(folder, preprocessing, photos_sha256)
-        return cache.open_rows(folder, split)
+            pixels = cache.open_rows(folder, split, counts, preprocessing, photos_sha256)
+        if pixels is None:
+            raise InputError(f"{folder} was changed while it was built", "Check the disk")
+        return pixels
 
     def _build_cache(self, folder: Path, preprocessing: Preprocessing, photos_sha256: str) -> None:
         splits: dict[str, list[cache.PhotoFile]] = {
@@ -181,7 +187,7 @@ class Dataset:
             for name in SPLITS
         }
         remedy = (
-            f"Prepare the photos again: edgevit data prepare {self.record.source} "
+            f"Prepare the photos again: edgevit data prepare {shlex.quote(self.record.source)} "
             f"--out DIR --size {preprocessing.height}"
         )
         cache.build(folder, splits, preprocessing, photos_sha256, remedy)

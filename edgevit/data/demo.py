@@ -25,6 +25,8 @@ import numpy.typing as npt
 from PIL import Image, ImageFilter
 
 from edgevit import documents
+from edgevit.data import limits
+from edgevit.data.limits import Bounds
 from edgevit.data.patterns import PATTERNS, SHAPES, Plane
 from edgevit.data.rows import in_parallel
 from edgevit.errors import InputError
@@ -34,7 +36,6 @@ from edgevit.storage import folder_in_one_piece
 Canvas = npt.NDArray[np.floating[Any]]
 
 HYBRID_SHARE = 0.05
-MAX_CLASSES = 120
 DEMO_FILE = "demo.json"
 KIND = "edgevit.demo"
 SCHEMA_VERSION = 1
@@ -69,7 +70,7 @@ class Palette:
     accent: float
 
 
-# Neighbouring hues are at least 30 degrees apart; the order puts unlike colours first.
+# Colours of nearly the same hue differ in saturation and value; the order puts unlike ones first.
 PALETTES = (
     Palette("blue", 222, 0.80, 0.75, 0.95),
     Palette("orange", 27, 0.90, 0.95, 0.08),
@@ -100,7 +101,7 @@ class Look:
 
 
 def look_of(label: int) -> Look:
-    """Return the look of the class numbered ``label``, 0 to :data:`MAX_CLASSES` - 1."""
+    """Return the look of the class numbered ``label``, from 0; all looks of a set differ."""
     turn, palette = divmod(label, len(PALETTES))
     return Look(
         palette=palette,
@@ -121,19 +122,19 @@ def write_demo(
 
     Args:
         out: The folder.
-        class_count: 2 to :data:`MAX_CLASSES`.
-        per_class: Photos of each class, 1 to 9999.
-        size: Height and width, 16 to 2048 pixels.
+        class_count: Within :data:`limits.DEMO_CLASSES`.
+        per_class: Photos of each class, within :data:`limits.DEMO_PER_CLASS`.
+        size: Height and width, pixels, within :data:`limits.DEMO_SIZE`.
         seed: Another seed gives other photos of the same classes.
         force: Replace a demo set that is in ``out`` already.
 
     Raises:
         InputError: if a number is out of range, or ``out`` may not be replaced.
     """
-    _check_range("--classes", class_count, 2, MAX_CLASSES)
-    _check_range("--per-class", per_class, 1, 9999)
-    _check_range("--size", size, 16, 2048)
-    _check_range("--seed", seed, 0, 2**32)
+    _check_range("--classes", class_count, limits.DEMO_CLASSES)
+    _check_range("--per-class", per_class, limits.DEMO_PER_CLASS)
+    _check_range("--size", size, limits.DEMO_SIZE)
+    _check_range("--seed", seed, limits.SEED)
     record = DemoRecord(class_names(class_count), per_class, size, seed)
     with folder_in_one_piece(out, force=force, marker=DEMO_FILE) as folder:
         for name in record.classes:
@@ -159,9 +160,11 @@ def _jpeg(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _check_range(option: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        raise InputError(f"{option} is {value}", f"Give a whole number from {low} to {high}")
+def _check_range(option: str, value: int, bounds: Bounds) -> None:
+    if not bounds.low <= value <= bounds.high:
+        raise InputError(
+            f"{option} is {value}", f"Give a whole number from {bounds.low} to {bounds.high}"
+        )
 
 
 def photo(label: int, index: int, *, class_count: int, size: int, seed: int) -> Image.Image:

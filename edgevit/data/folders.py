@@ -16,6 +16,8 @@ _PHOTO_SUFFIXES = {
     ".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".jp2", ".ppm",
 }  # fmt: skip
 
+# What others call the parts of a set that they have split themselves.
+_SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing"}
 _LAYOUT_REMEDY = "Give a folder that holds one folder of photos per class"
 
 
@@ -58,7 +60,8 @@ def list_folders(source: Path) -> Listing:
     dot) are passed over. Class names are the folders' names in Unicode's composed form, sorted.
 
     Raises:
-        InputError: if there are fewer than two class folders, or a class has an unprintable name.
+        InputError: if there are fewer than two class folders, a class has an unprintable name, or
+            the folders are splits and not classes.
     """
     skipped: list[SkippedFile] = []
     folders: dict[str, list[Path]] = {}
@@ -68,6 +71,7 @@ def list_folders(source: Path) -> Listing:
         elif entry.suffix.lower() in _PHOTO_SUFFIXES:
             skipped.append(skipped_file(entry, "it lies beside the class folders, not in one"))
     classes = tuple(sorted(folders))
+    _refuse_splits(folders, source)
     refuse_too_few_classes(classes, source)
     candidates: list[Candidate] = []
     for label, name in enumerate(classes):
@@ -85,6 +89,27 @@ def refuse_too_few_classes(classes: tuple[str, ...], source: Path) -> None:
         raise InputError(
             f"{source} holds one class only, {classes[0]!r}; a classifier needs two", _LAYOUT_REMEDY
         )
+
+
+def _refuse_splits(folders: dict[str, list[Path]], source: Path) -> None:
+    """Refuse ``SOURCE/train/CLASS``, ``SOURCE/val/CLASS``: its classes lie one folder deeper."""
+    if not folders or any(name.casefold() not in _SPLIT_NAMES for name in folders):
+        return
+    if not all(_holds_folders_only(folder) for paths in folders.values() for folder in paths):
+        return
+    names = sorted(folders)
+    largest = next((name for name in names if name.casefold().startswith("train")), names[0])
+    raise InputError(
+        f"{source} looks split already: its folders are {', '.join(names)}",
+        f"Give {source / largest}, which is then split anew, or merge the classes' folders of all "
+        "into one folder and give that",
+    )
+
+
+def _holds_folders_only(folder: Path) -> bool:
+    entries = visible_entries(folder)
+    photos = any(entry.suffix.lower() in _PHOTO_SUFFIXES for entry in entries)
+    return not photos and any(entry.is_dir() for entry in entries)
 
 
 def visible_entries(folder: Path) -> list[Path]:

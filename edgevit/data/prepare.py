@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -113,6 +114,12 @@ def _refuse_places(source: Path, out: Path, *, force: bool) -> None:
         raise InputError(
             f"{source} is neither a folder nor a tar archive", "Unpack it and give the folder"
         )
+    if all((source / name).is_file() for name in (DATASET_FILE, PHOTOS_FILE)):
+        raise InputError(
+            f"{source} is prepared already: it holds {DATASET_FILE}",
+            f"Train on it: edgevit train vit-tiny --data {shlex.quote(str(source))}",
+        )
+    storage.refuse_place(out)
     inner, outer = out.resolve(), source.resolve()
     if inner == outer or outer in inner.parents or inner in outer.parents:
         raise InputError(
@@ -128,13 +135,23 @@ def _list_source(source: Path, folder: Path) -> Listing:
     if source.is_file():
         unpacked.mkdir()
         archives.unpack(source, unpacked)
-        return _list_folder(_without_wrapper(unpacked))
+        return _list_unpacked(_without_wrapper(unpacked), unpacked, source)
     if stanford_dogs.find_lists(source) is None and stanford_dogs.has_archives(source):
         unpacked.mkdir()
         for name in (stanford_dogs.IMAGES_ARCHIVE, stanford_dogs.LISTS_ARCHIVE):
             archives.unpack(source / name, unpacked)
-        return _list_folder(unpacked)
+        return _list_unpacked(unpacked, unpacked, source)
     return _list_folder(source.resolve())
+
+
+def _list_unpacked(folder: Path, unpacked: Path, source: Path) -> Listing:
+    """List unpacked photos; errors name the archive, as the unpacked files are then removed."""
+    try:
+        return _list_folder(folder)
+    except InputError as error:
+        here, there = str(unpacked), str(source)
+        remedy = None if error.remedy is None else error.remedy.replace(here, there)
+        raise InputError(error.problem.replace(here, there), remedy) from None
 
 
 def _list_folder(source: Path) -> Listing:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from edgevit.data.dataset import SplitName
@@ -84,14 +84,6 @@ def describe(val_share: float, test_share: float | None) -> str:
     if test_share is None:
         return f"official test list; per class, {val_share:g} of the official training list to val"
     return f"per class, by hash: {test_share:g} to test, {val_share:g} to val, the rest to train"
-
-
-def count_by_split(splits: Iterable[SplitName]) -> dict[SplitName, int]:
-    """Count the photos of each split."""
-    counts: dict[SplitName, int] = {"train": 0, "val": 0, "test": 0}
-    for split in splits:
-        counts[split] += 1
-    return counts
 
 
 def _rounded(count: int, share: float) -> int:

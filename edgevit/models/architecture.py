@@ -124,21 +124,28 @@ class Architecture(ABC):
         """Return the published weights that ``--weights`` can name; none by default."""
         return ()
 
-    def load_weight_file(self, model: keras.Model, spec: ModelSpec, path: Path) -> None:
-        """Load the trunk's weights from a file in the family's published layout.
+    def check_weight_file(self, path: Path) -> None:
+        """Check, without reading its tensors, that a file is in the family's published layout.
 
         Raises:
-            InputError: if the file is not in that layout.
+            InputError: if it is not, or the family has no published weights.
         """
         raise InputError(
             f"{self.name} has no published weights, so {path} cannot be loaded",
             "Train it with --weights random",
         )
 
+    def load_weight_file(self, model: keras.Model, spec: ModelSpec, path: Path) -> None:
+        """Load the trunk's weights from a file in the family's published layout.
+
+        Raises:
+            InputError: if the file is not in that layout.
+        """
+        self.check_weight_file(path)
+
     def spec(self, class_count: int, image_size: int | None = None) -> ModelSpec:
         """Return the spec for so many classes, at the default image size unless one is given."""
+        size = self.default_image_size if image_size is None else image_size
         return ModelSpec(
-            model=self.name,
-            class_count=class_count,
-            preprocessing=self.preprocessing(image_size or self.default_image_size),
+            model=self.name, class_count=class_count, preprocessing=self.preprocessing(size)
         )

@@ -147,6 +147,13 @@ class Vgg16(Architecture):
             ),
         )
 
+    def check_weight_file(self, path: Path) -> None:
+        """Check that it is an HDF5 file."""
+        from edgevit.models.weight_files import open_keras_h5
+
+        with open_keras_h5(path):
+            pass
+
     def load_weight_file(self, model: keras.Model, spec: ModelSpec, path: Path) -> None:
         """Load the 13 convolutions, by layer name, from any Keras ``.h5`` that holds them."""
         from edgevit.models.weight_files import read_keras_h5

@@ -226,6 +226,12 @@ class VitKeras(Architecture):
             ),
         )
 
+    def check_weight_file(self, path: Path) -> None:
+        """Check that it is an ``.npz`` with as many encoder blocks."""
+        from edgevit.models.weight_files import check_vit_npz
+
+        check_vit_npz(path, self.size.blocks)
+
     def load_weight_file(self, model: keras.Model, spec: ModelSpec, path: Path) -> None:
         """Load the trunk from a Google ViT ``.npz``."""
         from edgevit.models.weight_files import load_vit_npz

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +15,30 @@ import numpy.typing as npt
 from edgevit.errors import InputError, MissingDependencyError
 
 Arrays = list[npt.NDArray[np.float32]]
+
+_VIT_REMEDY = "Give an official ViT .npz file of the same architecture"
+
+
+@contextmanager
+def open_keras_h5(path: Path) -> Iterator[Any]:
+    """Open a Keras ``.h5`` for reading.
+
+    Raises:
+        InputError: if the file is no HDF5 file, or reading it inside the block fails.
+    """
+    try:
+        import h5py
+    except ImportError:
+        raise MissingDependencyError(
+            "reading a Keras .h5 file needs h5py", "pip install 'edgevit[train]'"
+        ) from None
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except OSError as error:
+        raise InputError(
+            f"{path} is not an HDF5 file, or is damaged", "Give the .h5 file that Keras wrote"
+        ) from error
 
 
 def read_keras_h5(path: Path) -> dict[str, Arrays]:
@@ -23,25 +51,15 @@ def read_keras_h5(path: Path) -> dict[str, Arrays]:
     Raises:
         InputError: if the file is no HDF5 file.
     """
-    try:
-        import h5py
-    except ImportError:
-        raise MissingDependencyError(
-            "reading a Keras .h5 file needs h5py", "pip install 'edgevit[train]'"
-        ) from None
     layers: dict[str, Arrays] = {}
 
     def visit(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and item.shape:
+        # Groups have no shape, and scalars – counters of an optimiser – are no weights.
+        if getattr(item, "shape", None):
             layers.setdefault(_layer_name(name, item), []).append(np.asarray(item, np.float32))
 
-    try:
-        with h5py.File(path, "r") as file:
-            file.visititems(visit)
-    except OSError as error:
-        raise InputError(
-            f"{path} is not an HDF5 file ({error})", "Give the .h5 file that Keras wrote"
-        ) from error
+    with open_keras_h5(path) as file:
+        file.visititems(visit)
     # Kernels have more dimensions than biases, whatever the alphabet says of their names.
     return {name: sorted(arrays, key=lambda a: -a.ndim) for name, arrays in layers.items()}
 
@@ -67,8 +85,7 @@ def load_vit_npz(trunk: Any, path: Path, *, blocks: int, grid_height: int, grid_
 
     from vit_keras import utils
 
-    remedy = "Give an official ViT .npz file of the same architecture"
-    _check_vit_npz(path, blocks, remedy)
+    check_vit_npz(path, blocks)
     try:
         with warnings.catch_warnings():
             # It warns of the head, which is not loaded, and of the resampling, which is meant.
@@ -81,15 +98,24 @@ def load_vit_npz(trunk: Any, path: Path, *, blocks: int, grid_height: int, grid_
                 num_y_patches=grid_height,
             )
     except (KeyError, ValueError, AssertionError) as error:
-        raise InputError(f"{path} does not fit {trunk.name} ({error})", remedy) from error
+        raise InputError(f"{path} does not fit {trunk.name} ({error})", _VIT_REMEDY) from error
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"{path} is damaged ({error})", "Download it again") from error
 
 
-def _check_vit_npz(path: Path, blocks: int, remedy: str) -> None:
+def check_vit_npz(path: Path, blocks: int) -> None:
+    """Check, by its table of contents, that a file is a ViT ``.npz`` with so many blocks.
+
+    Raises:
+        InputError: if it is not.
+    """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            names = set(arrays.files)
-    except (OSError, ValueError, AttributeError) as error:
-        raise InputError(f"{path} is not an .npz file ({error})", remedy) from error
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        raise InputError(f"{path} is not an .npz file of ViT weights", _VIT_REMEDY) from None
     found = len({n.split("/")[1] for n in names if n.startswith("Transformer/encoderblock_")})
     if found != blocks:
-        raise InputError(f"{path} holds {found} encoder blocks, the model has {blocks}", remedy)
+        raise InputError(
+            f"{path} holds {found} encoder blocks, the model has {blocks}", _VIT_REMEDY
+        )

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from edgevit import console
 from edgevit.errors import InputError, MissingDependencyError
+from edgevit.machine import version_of
 from edgevit.metrics import Scores
 from edgevit.preprocessing import Pixels
-from edgevit.run import WEIGHTS_FILE, Run, Weights
+from edgevit.run import WEIGHTS_FILE, Run, Weights, require_finite
 from edgevit.runtimes.base import Availability, Placement
 
 if TYPE_CHECKING:
@@ -78,7 +76,7 @@ class KerasRuntime:
 
     def availability(self) -> Availability:
         """Say whether TensorFlow and Keras are installed, without importing them."""
-        versions = {package: _version(package) for package in ("keras", "tensorflow")}
+        versions = {package: version_of(package) for package in ("keras", "tensorflow")}
         for package, version in versions.items():
             if version is None:
                 return Availability(package=package, version=None, remedy=_INSTALL)
@@ -126,6 +124,7 @@ def assign_weights(model: keras.Model, weights: Weights, source: Path) -> None:
     Raises:
         InputError: naming the first tensor that is missing, unknown, misshapen or not finite.
     """
+    require_finite(weights, source)
     variables = {variable.path: variable for variable in model.weights}
     for path in sorted(variables.keys() | weights.keys()):
         if path not in weights:
@@ -138,19 +137,7 @@ def assign_weights(model: keras.Model, weights: Weights, source: Path) -> None:
                 f"{source}: the tensor {path!r} has shape {array.shape}, the model's is {expected}",
                 _DAMAGED_REMEDY,
             )
-        if not np.isfinite(array).all():
-            raise InputError(
-                f"{source}: the tensor {path!r} holds NaN or infinite numbers",
-                "Train it again with a lower --learning-rate",
-            )
         variables[path].assign(array)
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _limit_threads(threads: int) -> None:

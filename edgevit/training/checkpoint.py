@@ -66,6 +66,10 @@ class CheckpointRecord:
     serial: int
     files: dict[str, FileRecord]
 
+    def __post_init__(self) -> None:
+        if len(self.files) != 1:
+            raise InputError(f"a checkpoint has 1 tensor file, {len(self.files)} are recorded")
+
 
 def checkpoint_path(run_folder: Path) -> Path:
     """Return the document that makes ``run_folder`` resumable."""

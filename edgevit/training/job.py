@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import importlib.metadata
 import os
 import platform
 from collections.abc import Iterator
@@ -14,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgevit import __version__, run, storage
+from edgevit import run, storage
 from edgevit.data.dataset import SPLITS, Dataset, SplitName
-from edgevit.errors import EdgevitError, InputError
+from edgevit.errors import InputError
+from edgevit.machine import installed_versions
 from edgevit.models.architecture import Architecture
 from edgevit.run import DatasetReference, RunRecord, TrainingRecord, Weights
 from edgevit.runtimes.keras import KerasSession
@@ -39,7 +39,6 @@ _RUN_FILES = (
     pictures.CURVES_FILE,
     pictures.CONFUSION_FILE,
 )
-_VERSIONED_PACKAGES = ("keras", "numpy", "tensorflow", "vit-keras")
 
 
 @dataclass(frozen=True)
@@ -76,6 +75,8 @@ def run_job(job: TrainJob) -> RunRecord:
     first_weights = None
     if not job.resume:
         first_weights = weights.resolve(job.architecture, job.settings.weights)
+    if first_weights is not None:
+        job.architecture.check_weight_file(first_weights)
     load_tensorflow()
     make_deterministic(job.settings.seed)
     examples = {name: _examples(job, name) for name in SPLITS}
@@ -107,11 +108,15 @@ def check_dataset(dataset: Dataset) -> None:
             f"a classifier needs at least 2 classes, {dataset.root} has {len(dataset.classes)}",
             "Add photos of another class and prepare them again",
         )
-    for name in ("train", "test"):
+    remedies: dict[SplitName, str] = {
+        "train": "Add photos, or lower --val-share and --test-share",
+        "test": "Add photos, or give --test-share above 0",
+    }
+    for name, remedy in remedies.items():
         if not dataset.split(name).photos:
             raise InputError(
                 f"the {name} split of {dataset.root} is empty",
-                "Add photos and prepare them again: edgevit data prepare",
+                f"{remedy}, and prepare them again: edgevit data prepare",
             )
 
 
@@ -119,8 +124,8 @@ def check_folder(folder: Path, *, resume: bool, force: bool) -> None:
     """Check that a training may write into ``folder``.
 
     Raises:
-        InputError: if it holds something and neither ``resume`` nor ``force`` is given, or if
-            there is nothing to resume.
+        InputError: if it holds something that is no run, or a run and neither ``resume`` nor
+            ``force`` is given, or if there is nothing to resume.
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file", "Give a folder as --out")
@@ -130,12 +135,24 @@ def check_folder(folder: Path, *, resume: bool, force: bool) -> None:
                 f"the run in {folder} is finished", "Train anew with another --out, or --force"
             )
         checkpoint.read_record(folder)
-    elif not force and folder.is_dir() and any(folder.iterdir()):
+    elif is_run(folder):
+        if not force:
+            raise InputError(
+                f"{folder} exists already",
+                "Continue an unfinished run with --resume, replace it with --force, or choose "
+                "another --out",
+            )
+    elif folder.is_dir() and any(folder.iterdir()):
         raise InputError(
-            f"{folder} exists already",
-            "Continue an unfinished run with --resume, replace it with --force, or choose "
-            "another --out",
+            f"{folder} holds other things (it has neither {run.RUN_FILE} nor a checkpoint), so no "
+            "run is written into it",
+            "Choose another --out, or empty the folder yourself",
         )
+
+
+def is_run(folder: Path) -> bool:
+    """Say whether a training, finished or not, has written ``folder``."""
+    return (folder / run.RUN_FILE).is_file() or checkpoint.checkpoint_path(folder).is_file()
 
 
 def clear_run(folder: Path) -> None:
@@ -147,28 +164,43 @@ def clear_run(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Make the folder and keep a second training out of it; the lock dies with the process."""
+    """Make the folder and keep a second training out of it; the lock dies with the process.
+
+    If the block fails before there is a first checkpoint, what it has written is removed.
+    """
     created = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY)
     try:
+        _lock(descriptor, folder)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                f"another training is writing to {folder}", "Choose another --out"
-            ) from None
-        except OSError:
-            # Some network file systems have no locks; training works without.
-            pass
-        yield
-    except EdgevitError:
-        if created:
-            with contextlib.suppress(OSError):
-                folder.rmdir()  # Only if nothing was written.
-        raise
+            yield
+        except BaseException:
+            if not is_run(folder):
+                _remove_beginnings(folder, created)
+            raise
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(
+            f"another training is writing to {folder}", "Choose another --out"
+        ) from None
+    except OSError:
+        # Some network file systems have no locks; training works without.
+        pass
+
+
+def _remove_beginnings(folder: Path, created: bool) -> None:
+    # It must not hide the error on account of which it is called.
+    with contextlib.suppress(OSError):
+        clear_run(folder)
+        if created:
+            folder.rmdir()
 
 
 def _examples(job: TrainJob, name: SplitName) -> Examples:
@@ -222,7 +254,7 @@ def _finish(job: TrainJob, trainer: Trainer, test: Examples, stop: StopRequest) 
         dataset=_dataset_reference(job.dataset),
         training=_training_record(settings, trainer),
         reference=measured.record,
-        versions=_versions(),
+        versions={**installed_versions(), "python": platform.python_version()},
         files={name: storage.record_of(folder / name) for name in _RUN_FILES[1:]},
     )
     run.write_run(folder, record)
@@ -255,11 +287,3 @@ def _training_record(settings: TrainSettings, trainer: Trainer) -> TrainingRecor
         best_epoch=best.epoch if best else 0,
         seconds=trainer.seconds,
     )
-
-
-def _versions() -> dict[str, str]:
-    versions = {"edgevit": __version__, "python": platform.python_version()}
-    for package in _VERSIONED_PACKAGES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[package] = importlib.metadata.version(package)
-    return versions

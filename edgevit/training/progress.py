@@ -10,6 +10,9 @@ from typing import Any
 from edgevit import console
 from edgevit.training.history import EpochRow
 
+# Below it the numbers take the bar's place.
+_BAR_FROM_COLUMNS = 80
+
 
 class Progress:
     """Shows steps and epochs on standard error.
@@ -32,13 +35,17 @@ class Progress:
             from rich.console import Console
             from rich.progress import BarColumn, TextColumn
             from rich.progress import Progress as Bar
+            from rich.table import Column
 
+            terminal = Console(stderr=True)
+            numbers = TextColumn(
+                "{task.completed:.0f}/{task.total:.0f} {task.fields[numbers]}",
+                # On narrow terminals it goes on in a second line instead of being cut.
+                table_column=Column(no_wrap=terminal.width >= _BAR_FROM_COLUMNS),
+            )
+            bar = [BarColumn()] if terminal.width >= _BAR_FROM_COLUMNS else []
             self._bar = Bar(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TextColumn("{task.completed:.0f}/{task.total:.0f} {task.fields[numbers]}"),
-                console=Console(stderr=True),
-                transient=True,
+                TextColumn("{task.description}"), *bar, numbers, console=terminal, transient=True
             )
             self._bar.start()
             self._task = self._bar.add_task("starting", total=self._steps, numbers="")
@@ -68,7 +75,7 @@ class Progress:
         """Show that the validation of ``epoch`` (from 0) runs."""
         if self._bar is not None:
             self._bar.update(
-                self._task, description=f"epoch {epoch + 1}/{self._epochs}, validation"
+                self._task, description=f"epoch {epoch + 1}/{self._epochs}", numbers="validating"
             )
 
     def epoch(self, row: EpochRow) -> None:

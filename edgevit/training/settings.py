@@ -68,8 +68,8 @@ class TrainSettings:
             here, there = getattr(self, field.name), getattr(saved, field.name)
             if here != there:
                 raise InputError(
-                    f"the checkpoint was made with another {_spoken(field.name)}: "
-                    f"{_shown(there)}, now {_shown(here)}",
+                    f"the checkpoint was trained with {_spoken(field.name)} {_shown(there)}, "
+                    f"not {_shown(here)}",
                     "Resume with the settings it was started with, or start anew with another "
                     "--out",
                 )

@@ -114,8 +114,8 @@ class Trainer:
         seconds = self._position.seconds + row.seconds
         self._position = Position(epoch=self._position.epoch + 1, seconds=seconds)
         self._steps.train_counter.set(Sums())
-        history.write_csv(self._folder / history.HISTORY_FILE, self._rows)
         self._save()
+        history.write_csv(self._folder / history.HISTORY_FILE, self._rows)
         progress.epoch(row)
 
     def _train_rest_of_epoch(self, started: float, stop: StopRequest, progress: Progress) -> None:
@@ -152,9 +152,14 @@ class Trainer:
             raise CheckFailedError(
                 f"the loss is no number any more at epoch {epoch + 1}, step {step + 1} of "
                 f"{self.steps_per_epoch}",
-                f"Train with a --learning-rate below {self._settings.learning_rate:g}, or without "
-                "--mixed-precision",
+                self._calmer_remedy(),
             )
+
+    def _calmer_remedy(self) -> str:
+        remedy = f"Train with a --learning-rate below {self._settings.learning_rate:g}"
+        if self._settings.precision == "float32":
+            return remedy
+        return f"{remedy}, or without --mixed-precision"
 
     def _validate(self, stop: StopRequest, started: float) -> Sums | None:
         if len(self._val) == 0:
@@ -171,7 +176,7 @@ class Trainer:
         if not np.isfinite(sums.loss):
             raise CheckFailedError(
                 f"the validation loss is {sums.loss} after epoch {self._position.epoch + 1}",
-                f"Train with a --learning-rate below {self._settings.learning_rate:g}",
+                self._calmer_remedy(),
             )
         return sums
 

@@ -29,6 +29,7 @@ def resolve(architecture: Architecture, choice: str) -> Path | None:
 
     Raises:
         InputError: if it is none of the three, or cannot be downloaded.
+        OSError: if it is a file that may not be read.
     """
     if choice == RANDOM:
         return None
@@ -37,6 +38,7 @@ def resolve(architecture: Architecture, choice: str) -> Path | None:
             return published.cache_path if published.cache_path.is_file() else _download(published)
     path = Path(choice).expanduser()
     if path.is_file():
+        path.open("rb").close()  # Unreadable: better said now than after decoding the photos.
         return path
     names = ", ".join((RANDOM, *(entry.name for entry in architecture.pretrained())))
     raise InputError(

@@ -30,22 +30,11 @@ from edgevit.data.dataset import (
     Photo,
     render_photos,
 )
-from edgevit.metrics import Accuracy
 from edgevit.preprocessing import Preprocessing
-from edgevit.run import (
-    REFERENCE_FILE,
-    WEIGHTS_FILE,
-    DatasetReference,
-    Reference,
-    ReferenceRecord,
-    Run,
-    RunRecord,
-    TrainingRecord,
-    write_reference,
-    write_run,
-)
+from edgevit.run import WEIGHTS_FILE, Run
 from edgevit.spec import ModelSpec
 from edgevit.storage import record_of, sha256_of_file
+from tests.records import finish_run
 
 COLOURS = ("blue", "green", "red")
 SIZE = 16
@@ -99,9 +88,9 @@ def _representative_photos() -> Iterator[list[Any]]:
             yield [photo_of(colour, seed)[None].astype(np.float32)]
 
 
-def make_dataset(root: Path) -> Dataset:
+def make_dataset(root: Path, val_photos_per_colour: int = 1) -> Dataset:
     """Write a data set of colour photos."""
-    counts = {"train": 1, "val": 1, "test": TEST_PHOTOS_PER_COLOUR}
+    counts = {"train": 1, "val": val_photos_per_colour, "test": TEST_PHOTOS_PER_COLOUR}
     photos = []
     for split in SPLITS:
         for label, colour in enumerate(COLOURS):
@@ -128,44 +117,11 @@ def make_dataset(root: Path) -> Dataset:
 def make_run(root: Path, dataset: Dataset, wrong: int = 1) -> Run:
     """Write a run whose saved answers are right but for the first ``wrong`` test photos."""
     root.mkdir(parents=True)
-    split = dataset.split("test")
-    labels = split.labels()
-    answers = labels.copy()
+    answers = dataset.split("test").labels()
     answers[:wrong] = (answers[:wrong] + 1) % len(COLOURS)
-    logits = np.eye(len(COLOURS), dtype=np.float32)[answers] * 5
-    write_reference(root / REFERENCE_FILE, Reference(logits, labels, split.hashes()))
     (root / WEIGHTS_FILE).write_bytes(b"never read here")
-    top1 = 1 - wrong / len(labels)
-    record = RunRecord(
-        name=root.name,
-        spec=SPEC,
-        labels=COLOURS,
-        dataset=DatasetReference(str(dataset.root), dataset.sha256, 3, 3, len(labels)),
-        training=TrainingRecord(
-            epochs=1,
-            batch_size=1,
-            learning_rate=0.1,
-            weight_decay=0.0,
-            label_smoothing=0.0,
-            weights="random",
-            augment=(),
-            precision="fp32",
-            seed=0,
-            best_epoch=1,
-            seconds=1.0,
-        ),
-        reference=ReferenceRecord(
-            accuracy=Accuracy(top1=top1, top5=1.0, loss=0.1, image_count=len(labels)),
-            per_class_top1=(1.0, 1.0, 1.0),
-            device="a training machine",
-            latency_ms_p50=1.5,
-            latency_ms_p90=1.75,
-        ),
-        versions={},
-        files={name: record_of(root / name) for name in (REFERENCE_FILE, WEIGHTS_FILE)},
-    )
-    write_run(root, record)
-    return Run.load(root)
+    logits = np.eye(len(COLOURS), dtype=np.float32)[answers] * 5
+    return finish_run(root, SPEC, dataset, logits)
 
 
 def make_bundle(root: Path, run: Run, kind: str = "float") -> Path:
@@ -178,6 +134,7 @@ def make_bundle(root: Path, run: Run, kind: str = "float") -> Path:
         format="tflite",
         precision="fp32",
         applied_precision={},
+        op_dtypes={},
         spec=SPEC,
         labels=COLOURS,
         model_file="model.tflite",

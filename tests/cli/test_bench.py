@@ -13,22 +13,7 @@ from edgevit.bench.result import read_result
 from edgevit.cli.main import main
 from edgevit.data.dataset import Dataset
 from edgevit.run import Run
-from tests.bench.standin import make_bundle, make_dataset, make_run, photo_of
-
-
-@pytest.fixture
-def dataset(tmp_path: Path) -> Dataset:
-    return make_dataset(tmp_path / "data")
-
-
-@pytest.fixture
-def run(tmp_path: Path, dataset: Dataset) -> Run:
-    return make_run(tmp_path / "runs" / "colours", dataset)
-
-
-@pytest.fixture
-def bundle(tmp_path: Path, run: Run) -> Path:
-    return make_bundle(tmp_path / "exports" / "colours.tflite.fp32", run)
+from tests.bench.standin import make_bundle, photo_of
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -59,11 +60,16 @@ def test_train_makes_a_run_beside_the_others_when_no_folder_is_named(
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (("--epochs", "0"), "0 epochs"),
-        (("--batch-size", "0"), "a batch cannot have 0 images"),
-        (("--learning-rate", "-1"), "learning rate -1.0"),
-        (("--learning-rate", "nan"), "learning rate nan"),
-        (("--seed", "-1"), "the seed -1"),
+        (("--epochs", "0"), "'--epochs': 0 is not in the range x>=1"),
+        (("--batch-size", "0"), "'--batch-size': 0 is not in the range 1<=x<=4096"),
+        (("--batch-size", "1000000000"), "range 1<=x<=4096"),
+        (("--image-size", "0"), "'--image-size': 0 is not in the range 1<=x<=1024"),
+        (("--image-size", "-64"), "-64 is not in the range"),
+        (("--image-size", "1000000000"), "range 1<=x<=1024"),
+        (("--learning-rate", "-1"), "-1.0 is not in the range x>0"),
+        (("--learning-rate", "nan"), "'--learning-rate': nan is not a finite number"),
+        (("--learning-rate", "inf"), "inf is not a finite number"),
+        (("--seed", "-1"), "-1 is not in the range 0<=x<=4294967295"),
         (("--augment", "mixup"), "flip, rotation, zoom"),
         (("--image-size", "17"), "--image-size"),
         (("--weights", "imagenet"), "Valid for --weights: random"),
@@ -102,6 +108,70 @@ def test_newest_unfinished_run_of_the_model_is_found_when_resuming(
         os.utime(checkpoint.checkpoint_path(folder), (then, then))
 
     assert newest_unfinished("tinynet") == Path("runs/new")
+
+
+def test_damaged_checkpoint_is_passed_over_when_another_run_can_be_resumed(
+    data: str, tiny_dataset: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from edgevit.cli.train import newest_unfinished
+
+    for name in ("whole", "damaged"):
+        checkpoint.write_checkpoint(
+            Path("runs") / name, settings_for(tiny_dataset), Position(), (), {}
+        )
+    checkpoint.checkpoint_path(Path("runs/damaged")).write_text("{")
+
+    assert newest_unfinished("tinynet") == Path("runs/whole")
+    assert "Passing over runs/damaged: " in capsys.readouterr().err
+
+
+def test_batch_is_cut_with_a_note_when_larger_than_the_training_split(
+    data: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # A bad weight file ends the command once its settings are resolved and said.
+    Path("photo.jpg").write_bytes(b"no weights")
+
+    assert train(data, "--batch-size", "4096", "--weights", "photo.jpg") == 2
+
+    said = capsys.readouterr().err
+    assert "There are 14 training photos: a batch has 14, not 4096" in said
+    assert "batch 14, learning rate" in said
+
+
+def test_weight_file_is_refused_before_photos_are_decoded_when_it_is_none(
+    data: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("photo.jpg").write_bytes(b"no weights")
+    for model in ("vit-b32", "vgg16"):
+        arguments = ["--data", data, "--image-size", "64", "--weights", "photo.jpg"]
+        assert main(["train", model, *arguments]) == 2
+    said = capsys.readouterr().err
+
+    assert "photo.jpg is not an .npz file of ViT weights. Give an official ViT" in said
+    assert "photo.jpg is not an HDF5 file" in said
+    assert "Decoding" not in said
+    assert not (Path(data) / "cache" / "64x64-crop-bilinear").exists()
+    assert not Path("runs").exists()
+
+
+def test_way_to_go_on_is_said_when_the_disk_fills_after_a_checkpoint(
+    data: str,
+    tiny_dataset: Dataset,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from edgevit.training import job
+
+    def fill_the_disk(train_job: job.TrainJob) -> None:
+        checkpoint.write_checkpoint(train_job.folder, train_job.settings, Position(), (), {})
+        raise OSError(errno.ENOSPC, "No space left on device", "state")
+
+    monkeypatch.setattr(job, "run_job", fill_the_disk)
+
+    assert train(data, "--out", "run") == 2
+    said = capsys.readouterr().err
+    assert f"edgevit train vit-tiny --data {data} --out run --resume" in said
+    assert "No space left on device" in said
 
 
 @pytest.mark.slow

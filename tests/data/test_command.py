@@ -19,11 +19,18 @@ LIMIT_BYTES = 4096
 
 
 def edgevit(
-    *arguments: str | Path, before: Callable[[], None] | None = None
+    *arguments: str | Path,
+    before: Callable[[], None] | None = None,
+    environment: dict[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "edgevit", *map(str, arguments)]
     return subprocess.run(
-        command, capture_output=True, text=True, preexec_fn=before, check=False, timeout=60
+        [sys.executable, "-m", "edgevit", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        preexec_fn=before,
+        env=environment,
+        check=False,
+        timeout=60,
     )
 
 
@@ -77,25 +84,52 @@ def test_data_prepare_lists_a_few_when_many_files_are_left_out(
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "message"),
     [
-        ["demo", "--out", "x", "--classes", "1"],
-        ["demo", "--out", "x", "--per-class", "4"],
-        ["demo"],
-        ["prepare", "absent", "--out", "x"],
-        ["prepare", ".", "--out", "x", "--size", "0"],
-        ["prepare", ".", "--out", "x", "--val-share", "2"],
+        (["demo", "--out", "x", "--classes", "1"], "'--classes': 1 is not in the range 2<=x<=120"),
+        (["demo", "--out", "x", "--per-class", "4"], "'--per-class': 4 is not in the range 5<="),
+        (["demo"], "Missing option '--out'"),
+        (["demo", "--out", ""], "error: the folder to write is '.'. Give it a name"),
+        (["prepare", "absent", "--out", "x"], "error: absent does not exist"),
+        (["prepare", ".", "--out", ""], "error: the folder to write is '.'. Give it a name"),
+        (["prepare", ".", "--out", "x", "--size", "0"], "'--size': 0 is not in the range 16<="),
+        (["prepare", ".", "--out", "x", "--val-share", "2"], "error: --val-share is 2.0"),
     ],
 )
 def test_data_exits_with_2_when_arguments_are_wrong(
     arguments: list[str],
+    message: str,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["data", *arguments]) == 2
-    assert "Error" in (said := capsys.readouterr().err) or "error: " in said
+    assert message in capsys.readouterr().err
+    assert os.listdir(tmp_path) == []
+
+
+def test_data_prepare_warns_and_gives_no_next_step_when_there_is_no_test_photo(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = save_classes(tmp_path / "photos", {"a": 3, "b": 3})
+    arguments = ["data", "prepare", str(photos), "--out", str(tmp_path / "out")]
+    assert main([*arguments, "--size", "16", "--test-share", "0"]) == 0
+    captured = capsys.readouterr()
+    assert "4 train, 2 val, 0 test" in captured.out
+    assert "Next:" not in captured.out
+    assert "There is no test photo, and training needs some" in captured.err
+
+
+def test_data_demo_names_the_locale_when_it_cannot_write_an_accent(tmp_path: Path) -> None:
+    ascii_only = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    result = edgevit(
+        "data", "demo", "--out", tmp_path / "new" / "demo", "--size", "16", environment=ascii_only
+    )
+    assert result.returncode == 2
+    assert f"this locale (ascii) cannot write '{tmp_path}/new/demo/" in result.stderr
+    assert "Set LC_ALL=C.UTF-8" in result.stderr
+    assert "Traceback" not in result.stderr
     assert os.listdir(tmp_path) == []
 
 

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from edgevit.data import cache
 from edgevit.data.dataset import SPLITS, Dataset
 from edgevit.data.prepare import prepare
 from edgevit.data.rows import RowFile, in_parallel
@@ -92,6 +94,67 @@ def test_pixels_are_built_again_when_the_cache_is_damaged(
         (folder / "cache.json").write_text(json.dumps(record))
     pixels = tiny_dataset.pixels("train", tiny_preprocessing)
     assert np.array_equal(pixels, expected_pixels(tiny_dataset, tiny_preprocessing, "train"))
+
+
+@pytest.mark.parametrize("place", ["pixels", "header"])
+def test_pixels_are_built_again_when_the_cached_array_was_changed(
+    tiny_dataset: Dataset,
+    tiny_preprocessing: Preprocessing,
+    capsys: pytest.CaptureFixture[str],
+    place: str,
+) -> None:
+    path = tiny_dataset.root / "cache" / tiny_preprocessing.geometry / "train.npy"
+    tiny_dataset.pixels("train", tiny_preprocessing)
+    data = bytearray(path.read_bytes())
+    data[-100 if place == "pixels" else 0] ^= 255
+    path.write_bytes(data)
+    capsys.readouterr()
+    pixels = tiny_dataset.pixels("train", tiny_preprocessing)
+    assert np.array_equal(pixels, expected_pixels(tiny_dataset, tiny_preprocessing, "train"))
+    assert "does not fit its data set: building it again" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        np.zeros((14, 16, 16, 3), np.float32),
+        np.zeros((13, 16, 16, 3), np.uint8),
+        np.array([None] * 14),
+        b"\x93NUMPY\x01\x00\x10\x00{'descr': '|u1'(\n",
+        b"PK\x03\x04 no archive",
+        b"",
+    ],
+    ids=["dtype", "count", "pickle", "header", "archive", "empty"],
+)
+def test_pixels_are_built_again_when_the_record_was_changed_too(
+    tiny_dataset: Dataset, tiny_preprocessing: Preprocessing, foreign: np.ndarray | bytes
+) -> None:
+    folder = tiny_dataset.root / "cache" / tiny_preprocessing.geometry
+    if isinstance(foreign, bytes):
+        (folder / "train.npy").write_bytes(foreign)
+    else:
+        np.save(folder / "train.npy", foreign)
+    cache.write_record(folder, tiny_preprocessing, tiny_dataset.record.files["photos.csv"].sha256)
+    pixels = tiny_dataset.pixels("train", tiny_preprocessing)
+    assert np.array_equal(pixels, expected_pixels(tiny_dataset, tiny_preprocessing, "train"))
+
+
+def test_pixels_are_hashed_once_when_opened_again(
+    tiny_dataset: Dataset, tiny_preprocessing: Preprocessing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny_dataset.pixels("train", tiny_preprocessing)
+    monkeypatch.setattr(cache, "sha256_of_file", pytest.fail)
+    tiny_dataset.pixels("train", tiny_preprocessing)
+
+
+def test_pixels_remedy_can_be_pasted_when_the_source_has_spaces(tmp_path: Path) -> None:
+    source = save_classes(tmp_path / "my 'best' photos", {"a": 3, "b": 3})
+    dataset = prepare(source, tmp_path / "out", preprocessing=Preprocessing(8, 8))
+    (source / "a" / "000.jpg").unlink()
+    with pytest.raises(InputError, match="is gone") as caught:
+        dataset.pixels("train", Preprocessing(4, 4))
+    words = shlex.split(str(caught.value.remedy).split(": ", 1)[1])
+    assert words[:4] == ["edgevit", "data", "prepare", str(source)]
 
 
 def test_pixels_are_empty_when_a_split_is_empty(

@@ -8,6 +8,7 @@ import pytest
 
 from edgevit.data import demo
 from edgevit.data.folders import list_folders
+from edgevit.data.limits import DEMO_CLASSES
 from edgevit.errors import InputError
 
 
@@ -32,7 +33,7 @@ def test_photo_is_neither_black_nor_white_when_drawn() -> None:
         assert photo.std() > 10
 
 
-@pytest.mark.parametrize("class_count", [2, 3, 12, demo.MAX_CLASSES])
+@pytest.mark.parametrize("class_count", [2, 3, 12, DEMO_CLASSES.high])
 def test_class_names_differ_when_there_are_many(class_count: int) -> None:
     names = demo.class_names(class_count)
     assert len(set(names)) == class_count
@@ -63,28 +64,28 @@ def test_draw_look_mixes_only_with_neighbours_when_it_makes_hybrids(
 
 def test_write_demo_gives_the_same_bytes_when_repeated(tmp_path: Path) -> None:
     for name in ("1", "2"):
-        demo.write_demo(tmp_path / name, class_count=4, per_class=3, size=32, seed=7)
+        demo.write_demo(tmp_path / name, class_count=4, per_class=5, size=32, seed=7)
     files = sorted(path.relative_to(tmp_path / "1") for path in (tmp_path / "1").rglob("*.jpg"))
-    assert len(files) == 12
+    assert len(files) == 20
     for file in files:
         assert (tmp_path / "1" / file).read_bytes() == (tmp_path / "2" / file).read_bytes()
 
 
 def test_write_demo_is_a_folder_per_class_when_listed(tmp_path: Path) -> None:
-    record = demo.write_demo(tmp_path / "demo", class_count=5, per_class=2, size=16, seed=0)
+    record = demo.write_demo(tmp_path / "demo", class_count=5, per_class=5, size=16, seed=0)
     listing = list_folders(tmp_path / "demo")
     assert listing.classes == tuple(sorted(record.classes))
-    assert len(listing.candidates) == 10
+    assert len(listing.candidates) == 25
     assert listing.skipped == ()
 
 
 def test_write_demo_replaces_only_demo_sets_when_forced(tmp_path: Path) -> None:
     out = tmp_path / "demo"
     for force in (False, True):
-        demo.write_demo(out, class_count=2, per_class=1, size=16, seed=0, force=force)
+        demo.write_demo(out, class_count=2, per_class=5, size=16, seed=0, force=force)
     (tmp_path / "home" / "precious").mkdir(parents=True)
     with pytest.raises(InputError, match="holds other things"):
-        demo.write_demo(tmp_path / "home", class_count=2, per_class=1, size=16, seed=0, force=True)
+        demo.write_demo(tmp_path / "home", class_count=2, per_class=5, size=16, seed=0, force=True)
 
 
 @pytest.mark.parametrize(
@@ -92,15 +93,16 @@ def test_write_demo_replaces_only_demo_sets_when_forced(tmp_path: Path) -> None:
     [
         ({"class_count": 1}, "--classes is 1"),
         ({"class_count": 121}, "--classes is 121"),
-        ({"per_class": 0}, "--per-class is 0"),
+        ({"per_class": 4}, "--per-class is 4"),
         ({"size": 8}, "--size is 8"),
         ({"seed": -1}, "--seed is -1"),
+        ({"seed": 2**32}, "--seed is 4294967296"),
     ],
 )
 def test_write_demo_refuses_when_a_number_is_out_of_range(
     tmp_path: Path, change: dict[str, int], message: str
 ) -> None:
-    arguments = {"class_count": 2, "per_class": 1, "size": 16, "seed": 0, **change}
+    arguments = {"class_count": 2, "per_class": 5, "size": 16, "seed": 0, **change}
     with pytest.raises(InputError, match=message):
         demo.write_demo(tmp_path / "demo", **arguments)
     assert os.listdir(tmp_path) == []

@@ -84,6 +84,26 @@ def test_list_folders_refuses_when_a_class_name_is_unprintable(tmp_path: Path, n
     str(caught.value).encode()
 
 
+@pytest.mark.parametrize(
+    "names", [("Train", "val"), ("training", "test", "validation"), ("train",)]
+)
+def test_list_folders_refuses_when_the_folders_are_splits(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    save_classes(tmp_path, {f"{name}/{animal}": 1 for name in names for animal in ("cat", "dog")})
+    (tmp_path / names[0] / "labels.csv").write_text("cat,dog")
+    with pytest.raises(InputError, match="looks split already: its folders are") as caught:
+        list_folders(tmp_path)
+    assert f"Give {tmp_path / names[0]}, which" in str(caught.value.remedy)
+
+
+def test_list_folders_takes_classes_when_they_are_merely_called_like_splits(tmp_path: Path) -> None:
+    save_classes(tmp_path / "trains", {"train": 2, "train/old": 2, "test": 2})
+    assert list_folders(tmp_path / "trains").classes == ("test", "train")
+    save_classes(tmp_path / "vehicles", {"train/old": 2, "car/old": 2})
+    assert list_folders(tmp_path / "vehicles").classes == ("car", "train")
+
+
 def test_list_folders_refuses_when_there_are_fewer_than_two_classes(tmp_path: Path) -> None:
     save_photo(tmp_path / "stray.jpg")
     with pytest.raises(InputError, match="no class folders"):

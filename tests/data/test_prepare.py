@@ -111,6 +111,15 @@ def test_prepare_refuses_when_the_source_is_missing_or_no_archive(tmp_path: Path
         prepare(photo, tmp_path / "out", preprocessing=TINY)
 
 
+def test_prepare_says_so_when_the_source_is_prepared_already(
+    photo_folder: Path, tmp_path: Path
+) -> None:
+    prepared = prepare(photo_folder, tmp_path / "my data", preprocessing=TINY)
+    with pytest.raises(InputError, match=r"is prepared already: it holds dataset\.json") as caught:
+        prepare(prepared.root, tmp_path / "out", preprocessing=TINY)
+    assert f"edgevit train vit-tiny --data '{prepared.root}'" in str(caught.value.remedy)
+
+
 @pytest.mark.parametrize("out", ["photos", "photos/prepared", "."])
 def test_prepare_never_replaces_the_photos_when_forced(
     photo_folder: Path, tmp_path: Path, out: str
@@ -146,6 +155,17 @@ def test_prepare_keeps_unpacked_photos_inside_when_the_source_is_an_archive(
     assert dataset.classes == ("café, noir", "zebra")
     assert all(photo.path.startswith(f"photos/{wrapper}") for photo in dataset.photos)
     assert dataset.pixels("test", Preprocessing(4, 4)).shape == (4, 4, 4, 3)
+
+
+def test_prepare_names_the_archive_when_its_photos_are_split_already(tmp_path: Path) -> None:
+    source = save_classes(tmp_path / "photos", {"train/a": 1, "train/b": 1, "val/a": 1})
+    archive = tmp_path / "photos.tar"
+    with tarfile.open(archive, "w") as tar:
+        tar.add(source, "pets")
+    with pytest.raises(InputError, match="looks split already") as caught:
+        prepare(archive, tmp_path / "out", preprocessing=TINY)
+    assert str(archive / "pets") in caught.value.problem
+    assert str(archive / "pets" / "train") in str(caught.value.remedy)
 
 
 def test_prepare_leaves_nothing_when_an_archive_is_evil(tmp_path: Path) -> None:

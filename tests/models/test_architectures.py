@@ -62,7 +62,16 @@ def test_counts_are_the_studys_when_classes_are_120(
 
 
 @pytest.mark.parametrize(
-    ("name", "size"), [("vgg16", 31), ("vit-b32", 100), ("vit-b16", 8), ("vit-scratch", 5)]
+    ("name", "size"),
+    [
+        ("vgg16", 31),
+        ("vgg16", 0),
+        ("vit-b32", 100),
+        ("vit-b32", -32),
+        ("vit-b16", 8),
+        ("vit-tiny", 0),
+        ("vit-scratch", 5),
+    ],
 )
 def test_size_is_refused_when_the_architecture_cannot_take_it(name: str, size: int) -> None:
     with pytest.raises(InputError, match=f"{name} cannot take images of {size} pixels.*--image"):

@@ -157,13 +157,31 @@ def test_vit_names_the_tensor_when_the_file_lacks_it(tmp_path: Path) -> None:
         architecture.load_weight_file(model, spec, tmp_path / "vit.npz")
 
 
-def test_vit_refuses_the_file_when_it_is_no_npz(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["empty", "text", "npy", "cut"])
+def test_vit_refuses_the_file_in_our_words_when_it_is_no_npz(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "vit.npz"
-    path.write_text("not weights")
+    np.savez(path, cls=np.zeros(100))
+    contents = {"empty": b"", "text": b"not weights", "cut": path.read_bytes()[:-50]}
+    if kind == "npy":
+        with path.open("wb") as file:
+            np.save(file, np.zeros(3))
+    else:
+        path.write_bytes(contents[kind])
+    with pytest.raises(InputError, match=r"is not an \.npz file of ViT weights\. Give"):
+        ARCHITECTURES.get("vit-tiny").check_weight_file(path)
+
+
+def test_vit_names_the_file_when_its_bytes_are_damaged(tmp_path: Path) -> None:
     architecture = ARCHITECTURES.get("vit-tiny")
     spec = architecture.spec(3)
-    with pytest.raises(InputError, match=r"is not an \.npz file"):
-        architecture.load_weight_file(architecture.build_keras(spec), spec, path)
+    model = architecture.build_keras(spec)
+    path = tmp_path / "vit.npz"
+    np.savez(path, **official_vit_arrays(model.get_layer("trunk"), 8, blocks=4))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"vit\.npz is damaged .*Download it again"):
+        architecture.load_weight_file(model, spec, path)
 
 
 def test_weights_are_refused_when_the_family_has_none(tmp_path: Path) -> None:

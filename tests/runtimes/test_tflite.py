@@ -9,7 +9,6 @@ import pytest
 
 from edgevit import machine
 from edgevit.bundle import Bundle
-from edgevit.data.dataset import Dataset
 from edgevit.errors import InputError, MissingDependencyError
 from edgevit.run import Run
 from edgevit.runtimes import tflite
@@ -17,7 +16,7 @@ from edgevit.runtimes.base import Session
 from edgevit.runtimes.classifier import open_classifier, predict_all
 from edgevit.runtimes.registry import RUNTIMES
 from edgevit.runtimes.tflite import TFLiteRuntime, placement_of
-from tests.bench.standin import COLOURS, colour_model, make_bundle, make_dataset, make_run, photo_of
+from tests.bench.standin import COLOURS, colour_model, photo_of
 
 KINDS = ("float", "uint8", "int8", "partitions")
 
@@ -26,21 +25,6 @@ def opened(tmp_path: Path, kind: str, threads: int = 1) -> Session:
     path = tmp_path / f"{kind}.tflite"
     path.write_bytes(colour_model(kind))
     return TFLiteRuntime().open(path, threads)
-
-
-@pytest.fixture
-def dataset(tmp_path: Path) -> Dataset:
-    return make_dataset(tmp_path / "data")
-
-
-@pytest.fixture
-def run(tmp_path: Path, dataset: Dataset) -> Run:
-    return make_run(tmp_path / "runs" / "colours", dataset)
-
-
-@pytest.fixture
-def bundle(tmp_path: Path, run: Run) -> Path:
-    return make_bundle(tmp_path / "exports" / "colours.tflite.fp32", run)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from edgevit.errors import InputError
 from edgevit.training import checkpoint
 from edgevit.training.checkpoint import Position, Tensors
 from edgevit.training.history import EpochRow
+from tests.training.short_run import files_of_at_most
 from tests.training.tinynet import settings_for
 
 HISTORY = (EpochRow(1, 1.25, 0.5, None, None, 0.1, 2.0),)
@@ -78,6 +80,34 @@ def test_damage_is_named_when_the_tensor_file_was_changed(
 
     with pytest.raises(InputError, match="was changed"):
         checkpoint.read_tensors(tmp_path, checkpoint.read_record(tmp_path))
+
+
+def test_older_checkpoint_is_kept_when_the_disk_is_full(
+    tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    write(tmp_path, tiny_dataset, 1)
+
+    with files_of_at_most(100), pytest.raises(OSError, match="File too large"):
+        write(tmp_path, tiny_dataset, 2)
+
+    record = checkpoint.read_record(tmp_path)
+    assert record.position.epoch == 1
+    assert checkpoint.read_tensors(tmp_path, record).keys() == tensors(1.0).keys()
+
+
+@pytest.mark.parametrize("names", [(), ("a.safetensors", "b.safetensors")])
+def test_checkpoint_is_refused_when_it_has_not_one_tensor_file(
+    tiny_dataset: Dataset, tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    write(tmp_path, tiny_dataset, 1)
+    path = checkpoint.checkpoint_path(tmp_path)
+    document = json.loads(path.read_text())
+    (file,) = document["files"].values()
+    document["files"] = dict.fromkeys(names, file)
+    path.write_text(json.dumps(document))
+
+    with pytest.raises(InputError, match=f"1 tensor file, {len(names)} are recorded"):
+        checkpoint.read_record(tmp_path)
 
 
 def test_full_disk_is_an_os_error_with_its_number_when_writing_fails() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import errno
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from edgevit.training import checkpoint
 from edgevit.training.backend import choose_precision
 from edgevit.training.job import TrainJob, run_job
 from tests.conftest import save_classes
-from tests.training.short_run import short_latency
+from tests.training.short_run import files_of_at_most, short_latency
 from tests.training.tinynet import TinyNet, settings_for
 
 pytest.importorskip("tensorflow")
@@ -100,6 +101,7 @@ def test_run_job_writes_a_finished_run_when_all_epochs_are_done(
     assert record.reference.accuracy.image_count == 4
     assert record.reference.latency_ms_p90 >= record.reference.latency_ms_p50 > 0
     assert {"curves.png", "confusion.png", "history.csv"} <= record.files.keys()
+    assert {"edgevit", "keras", "numpy", "python", "tensorflow"} <= record.versions.keys()
     assert not (whole.root / "checkpoint").exists()
     assert whole.reference().image_sha256 == dataset.split("test").hashes()
     assert {"frozen/kernel", "conv/bias", "norm/moving_mean"} <= whole.weights().keys()
@@ -150,7 +152,7 @@ def test_resumed_run_equals_the_uninterrupted_one_when_killed_twice(
 
 @pytest.mark.parametrize(
     ("changed", "named"),
-    [({"seed": 8}, "seed: 7, now 8"), ({"epochs": 9}, "epochs"), ({"batch_size": 2}, "batch size")],
+    [({"seed": 8}, "trained with seed 7, not 8"), ({"batch_size": 2}, "with batch size 4, not 2")],
 )
 def test_resume_is_refused_when_a_setting_differs(
     dataset: Dataset, changed: dict[str, Any], named: str
@@ -169,11 +171,22 @@ def test_resume_is_refused_when_there_is_no_checkpoint(dataset: Dataset, tmp_pat
 def test_training_is_refused_when_the_folder_holds_something(
     dataset: Dataset, tmp_path: Path
 ) -> None:
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "notes.txt").write_text("mine")
+    (tmp_path / "run.json").write_text("{}")
 
     with pytest.raises(InputError, match=r"--resume.*--force"):
-        train(dataset, tmp_path / "run")
+        train(dataset, tmp_path)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_folder_is_refused_and_untouched_when_it_is_no_run(
+    dataset: Dataset, tmp_path: Path, force: bool
+) -> None:
+    (tmp_path / "history.csv").write_text("mine")
+
+    with pytest.raises(InputError, match="holds other things"):
+        train(dataset, tmp_path, force=force)
+    assert [path.name for path in tmp_path.iterdir()] == ["history.csv"]
+    assert (tmp_path / "history.csv").read_text() == "mine"
 
 
 def test_force_replaces_the_run_and_keeps_other_files_when_given(
@@ -208,6 +221,57 @@ def test_training_stops_with_the_place_when_the_loss_is_no_number(
 ) -> None:
     with pytest.raises(CheckFailedError, match=r"epoch \d+, step \d+ of 4.*--learning-rate"):
         train(dataset, tmp_path / "run", learning_rate=1e38, augment=())
+
+
+def test_sixteen_bits_are_suspected_only_when_they_were_used(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    with pytest.raises(CheckFailedError) as in_float32:
+        train(dataset, tmp_path / "run", learning_rate=1e38, augment=())
+    with pytest.raises(CheckFailedError, match="without --mixed-precision"):
+        train(
+            dataset,
+            tmp_path / "run",
+            learning_rate=1e38,
+            augment=(),
+            precision="mixed_bfloat16",
+        )
+    assert "--mixed-precision" not in str(in_float32.value)
+
+
+@pytest.mark.parametrize("existed", [False, True])
+def test_nothing_is_left_when_the_first_checkpoint_cannot_be_written(
+    dataset: Dataset, tmp_path: Path, existed: bool
+) -> None:
+    folder = tmp_path / "run"
+    if existed:
+        folder.mkdir()
+
+    with files_of_at_most(2000), pytest.raises(OSError, match="File too large"):
+        train(dataset, folder, epochs=1)
+
+    assert list(tmp_path.rglob("*")) == ([folder] if existed else [])
+
+
+def test_training_can_be_resumed_when_the_second_checkpoint_could_not_be_written(
+    whole: Run, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = []
+    real_write = checkpoint.write_checkpoint
+
+    def write_once(*arguments: Any) -> None:
+        if written:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real_write(*arguments)
+        written.append(arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "write_checkpoint", write_once)
+        with pytest.raises(OSError, match="No space left"):
+            train(dataset, tmp_path / "run")
+
+    assert checkpoint.read_record(tmp_path / "run").position.epoch == 1
+    assert_same_run(train(dataset, tmp_path / "run", resume=True), whole)
 
 
 def test_frozen_weights_stay_and_others_move_when_trained(dataset: Dataset, tmp_path: Path) -> None:
@@ -259,7 +323,7 @@ def test_training_is_refused_before_it_starts_when_the_test_split_is_empty(
 ) -> None:
     photos = tuple(p for p in dataset.photos if p.split != "test")
 
-    with pytest.raises(InputError, match=r"the test split of .* is empty"):
+    with pytest.raises(InputError, match=r"the test split of .* is empty.*--test-share above 0"):
         train(dataclasses.replace(dataset, photos=photos), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
