@@ -50,7 +50,14 @@ class Op(ABC):
 
 
 class TokenWise(Op):
-    """An op that treats every token (or pixel) on its own: a selection of tokens passes it."""
+    """An op that treats every token (or pixel) on its own: a selection of tokens passes it.
+
+    The shape stays, unless a subclass says otherwise.
+    """
+
+    def shape(self, *inputs: Shape) -> Shape:
+        """Return the input's shape."""
+        return inputs[0]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -83,10 +90,6 @@ class Normalise(TokenWise):
     scale: Array
     offset: Array
     swap_channels: bool
-
-    def shape(self, *inputs: Shape) -> Shape:
-        """Return the input's shape."""
-        return inputs[0]
 
     def evaluate(self, *inputs: Any) -> Array:
         """Apply the affine map."""
@@ -274,10 +277,6 @@ class LayerNorm(TokenWise):
     gain: Array | None = None
     bias: Array | None = None
 
-    def shape(self, *inputs: Shape) -> Shape:
-        """Return the input's shape."""
-        return inputs[0]
-
     def evaluate(self, *inputs: Any) -> Array:
         """Normalise, then apply gain and bias."""
         (x,) = inputs
@@ -297,10 +296,6 @@ class BatchNorm(TokenWise):
 
     scale: Array
     offset: Array
-
-    def shape(self, *inputs: Shape) -> Shape:
-        """Return the input's shape."""
-        return inputs[0]
 
     def evaluate(self, *inputs: Any) -> Array:
         """Apply the affine map."""
@@ -338,10 +333,6 @@ class Dense(TokenWise):
 class Relu(TokenWise):
     """``max(x, 0)``."""
 
-    def shape(self, *inputs: Shape) -> Shape:
-        """Return the input's shape."""
-        return inputs[0]
-
     def evaluate(self, *inputs: Any) -> Array:
         """Clip below."""
         return np.asarray(np.maximum(inputs[0], np.float32(0)), dtype=np.float32)
@@ -350,10 +341,6 @@ class Relu(TokenWise):
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Gelu(TokenWise):
     """``x * Φ(x)`` with the exact normal distribution (Hendrycks & Gimpel, arXiv:1606.08415)."""
-
-    def shape(self, *inputs: Shape) -> Shape:
-        """Return the input's shape."""
-        return inputs[0]
 
     def evaluate(self, *inputs: Any) -> Array:
         """Evaluate with the error function."""
@@ -413,12 +400,8 @@ class TakeToken(Op):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Softmax(Op):
+class Softmax(TokenWise):
     """Probabilities over the last dimension."""
-
-    def shape(self, *inputs: Shape) -> Shape:
-        """Return the input's shape."""
-        return inputs[0]
 
     def evaluate(self, *inputs: Any) -> Array:
         """Exponentiate and normalise."""
