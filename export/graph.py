@@ -8,7 +8,7 @@ Evaluating a graph with NumPy is the reference that both are checked against.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,6 +21,7 @@ from edgevit.export.ops import Array, Input, Op, Shape
 from edgevit.metrics import Scores
 from edgevit.preprocessing import Pixels
 
+T = TypeVar("T")
 O = TypeVar("O", bound=Op)  # noqa: E741 - an op
 
 
@@ -101,7 +102,13 @@ class DeployGraph:
         return values
 
     def evaluate(self, pixels: Pixels, batch_size: int = 4) -> Scores:
-        """Compute probabilities ``float32 [n, classes]`` from ``uint8 [n, height, width, 3]``.
+        """Compute probabilities ``float32 [n, classes]`` from ``uint8 [n, height, width, 3]``."""
+        return np.concatenate(self.map_batches(self._evaluate_batch, pixels, batch_size))
+
+    def map_batches(
+        self, function: Callable[[Pixels], T], pixels: Pixels, batch_size: int
+    ) -> list[T]:
+        """Apply a function of a batch to all batches, in order.
 
         Each core takes a batch of its own with a single-threaded BLAS: threads that share one
         matrix product wait for each other, on a busy machine for most of the time.
@@ -110,7 +117,7 @@ class DeployGraph:
             pixels[start : start + batch_size] for start in range(0, len(pixels), batch_size)
         ]
         with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
-            return np.concatenate(list(pool.map(self._evaluate_batch, batches)))
+            return list(pool.map(function, batches))
 
     def _evaluate_batch(self, pixels: Pixels) -> Scores:
         """Like :meth:`values`, but a value is dropped after its last reader: VGG16 is large."""

@@ -57,7 +57,7 @@ class Tolerance:
 
 TOLERANCES: dict[Precision, Tolerance] = {
     "fp32": Tolerance(cosine=0.9999, decisive_agreement=1.0, weight_sqnr_db=100.0),
-    "int8": Tolerance(cosine=0.98, decisive_agreement=0.9, weight_sqnr_db=25.0),
+    "int8": Tolerance(cosine=0.98, decisive_agreement=0.9, weight_sqnr_db=20.0),
 }
 
 
