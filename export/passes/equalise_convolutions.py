@@ -30,11 +30,8 @@ def equalise_convolutions(graph: DeployGraph, images: Pixels) -> DeployGraph:
         graph: The graph.
         images: Calibration images, ``uint8 [n, height, width, 3]``.
     """
-    pairs = [
-        (conv.name, reader.name)
-        for conv in graph.of_type(Conv2D)
-        if (reader := _matrix_reader(graph, conv)) is not None
-    ]
+    found = ((conv, _matrix_reader(graph, conv)) for conv in graph.of_type(Conv2D))
+    pairs = [(conv.name, reader.name) for conv, reader in found if reader is not None]
     maxima = _channel_maxima(graph, [name for name, _ in pairs], images)
     for name, reader_name in pairs:
         conv, reader = graph.op(name), graph.op(reader_name)
