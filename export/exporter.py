@@ -28,7 +28,6 @@ from edgevit.export import ladder as rungs
 from edgevit.export.graph import DeployGraph
 from edgevit.export.ladder import EvaluationImages, Ladder
 from edgevit.export.lowering import FileDescription, Lowered, Lowering
-from edgevit.export.passes.equalise_convolutions import equalise_convolutions
 from edgevit.export.passes.exact import run_passes
 from edgevit.export.precision import Precision
 from edgevit.machine import installed_versions
@@ -40,7 +39,6 @@ from edgevit.runtimes.registry import RUNTIMES
 # Enough to see a broken export; a claim about the drop is made by `edgevit bench`.
 VALIDATION_IMAGES = 128
 GRAPH_IMAGES = 8
-EQUALISATION_IMAGES = 24
 _PROBE_IMAGES = 2
 _CHECK_THREADS = 2
 
@@ -72,23 +70,6 @@ class ExportJob:
             graph = ARCHITECTURES.get(spec.model).build_graph(spec, weights)
             graph, _ = run_passes(graph, self.calibration.held_out[:_PROBE_IMAGES])
         return graph
-
-    def graph_for(self, lowering: Lowering, precision: Precision) -> DeployGraph:
-        """Return the graph to write: made ready for calibrated ranges where there are some."""
-        if lowering.needs_calibration(self.graph, precision):
-            return self.equalised_graph
-        return self.graph
-
-    @cached_property
-    def equalised_graph(self) -> DeployGraph:
-        """The graph with one range for all channels between convolutions."""
-
-        def equalise(graph: DeployGraph) -> DeployGraph:
-            return equalise_convolutions(graph, self.calibration.images[:EQUALISATION_IMAGES])
-
-        with console.step("Equalising the convolutions' channels"):
-            probe = self.calibration.held_out[:_PROBE_IMAGES]
-            return run_passes(self.graph, probe, [equalise])[0]
 
     @cached_property
     def own_answers(self) -> EvaluationImages:
@@ -178,11 +159,10 @@ def export(
     labels = render_labels(job.run.record.labels)
     # The folder first: one that cannot be written is noticed before the work.
     with storage.folder_in_one_piece(target, force=force, marker=BUNDLE_FILE) as folder:
-        graph = job.graph_for(lowering, precision)
-        calibrated = lowering.needs_calibration(graph, precision)
+        calibrated = lowering.needs_calibration(job.graph, precision)
         images = job.calibration.images if calibrated else None
         with console.step(f"Writing {lowering.name} {precision}"):
-            lowered = lowering.lower(graph, precision, images)
+            lowered = lowering.lower(job.graph, precision, images)
         storage.write_atomically(folder / lowering.model_file, lowered.data)
         storage.write_atomically(folder / LABELS_FILE, labels)
         ladder = Ladder(announce)
@@ -220,7 +200,7 @@ def _climb(
     session = rungs.check_loads(ladder, lambda file: runtime.open(file, _CHECK_THREADS), path)
     file = lowering.describe(path)
     rungs.check_shapes(ladder, file, job.run.record.spec)
-    rungs.check_weights(ladder, file, job.graph_for(lowering, precision), precision)
+    rungs.check_weights(ladder, file, job.graph, precision)
     rungs.check_values(ladder, session, job.held_out, precision)
     rungs.check_arithmetic(ladder, file, precision)
     if job.validation is not None:

@@ -55,11 +55,11 @@ class Tolerance:
     weight_sqnr_db: float
 
 
-# Coarse on purpose: a broken file misses these by far. How much accuracy a sound int8 file may lose
-# is the user's budget (--max-drop), and what it loses is printed.
+# Of 32 held-out images three may flip in int8: a file that changes more of the clear answers is not
+# kept. What a smaller loss may cost is the user's budget (--max-drop).
 TOLERANCES: dict[Precision, Tolerance] = {
     "fp32": Tolerance(cosine=0.9999, decisive_agreement=1.0, weight_sqnr_db=100.0),
-    "int8": Tolerance(cosine=0.95, decisive_agreement=0.8, weight_sqnr_db=20.0),
+    "int8": Tolerance(cosine=0.98, decisive_agreement=0.9, weight_sqnr_db=25.0),
 }
 
 
@@ -104,7 +104,10 @@ class Ladder:
         self._rungs.append(rung)
         self._announce(rung)
         if not passed:
-            raise CheckFailedError(f"the export failed at {name!r}: {detail}", "No bundle was kept")
+            raise CheckFailedError(
+                f"the export failed at {name!r}: {detail}",
+                "No bundle was kept; --quantize fp32 is the way out when int8 loses too much",
+            )
 
 
 def check_graph(ladder: Ladder, graph: DeployGraph, images: EvaluationImages) -> None:

@@ -5,8 +5,7 @@
 ``int8``
     Every convolution, dense layer and attention projection computes in int8 with one weight scale
     per output channel; layer norm, GELU, softmax and residual adds stay float32. Activation
-    ranges are taken per row at run time (dense layers), or calibrated (convolutions that feed
-    convolutions); the bundle says which.
+    ranges are taken at run time or calibrated, as the format does best; the bundle says which.
 
 A (format, precision) pair that cannot be made is an error that lists the valid ones, never a
 silent substitute. Which pairs there are is stated by each lowering

@@ -18,7 +18,6 @@ from edgevit.export.ops import (
     Dense,
     Input,
     LayerNorm,
-    MaxPool2D,
     Normalise,
     Op,
     Relu,
@@ -26,7 +25,6 @@ from edgevit.export.ops import (
     Softmax,
     TakeToken,
 )
-from edgevit.export.passes.equalise_convolutions import equalise_convolutions
 from edgevit.export.passes.exact import run_passes
 from edgevit.export.passes.fold_attention_scale import fold_attention_scale
 from edgevit.export.passes.fold_batch_norm import fold_batch_norm
@@ -195,62 +193,3 @@ def test_a_pass_is_stopped_when_the_answers_become_nan() -> None:
 
     with pytest.raises(CheckFailedError, match="the pass poison changed a probability by nan"):
         run_passes(encoder_like(), PIXELS, [poison])
-
-
-def convolution_chain() -> DeployGraph:
-    """Two convolutions, pooling and a dense layer; the channels between differ by far."""
-    first = Conv2D(
-        name="first", inputs=("scaled",), kernel=normal(3, 3, 3, 6), bias=normal(6), padding="same"
-    )
-    spread = np.float32([1, 20, 0.05, 5, 30, 1])
-    first = replace(first, kernel=first.kernel * spread, bias=first.bias * spread)
-    return DeployGraph(
-        (
-            INPUT,
-            SCALED,
-            first,
-            Relu(name="relu", inputs=("first",)),
-            Conv2D(
-                name="second",
-                inputs=("relu",),
-                kernel=normal(3, 3, 6, 5) / spread[:, None],
-                bias=normal(5),
-                padding="same",
-            ),
-            Relu(name="relu_2", inputs=("second",)),
-            MaxPool2D(name="pool", inputs=("relu_2",), size=2),
-            Reshape(name="flat", inputs=("pool",), target=(20,)),
-            dense("logits", "flat", 20, 4),
-            Softmax(name="probabilities", inputs=("logits",)),
-        )
-    )
-
-
-def test_channels_have_one_range_when_equalised() -> None:
-    graph = convolution_chain()
-    equal = equalise_convolutions(graph, PIXELS)
-
-    def spread(of: DeployGraph) -> float:
-        maxima = of.values(PIXELS)["relu"].max(axis=(0, 1, 2))
-        return float(maxima.max() / maxima[maxima > 0].min())
-
-    assert spread(graph) > 100
-    assert spread(equal) <= 2.0 + 1e-6  # powers of two: within a factor √2 either way
-    np.testing.assert_array_equal(equal.evaluate(PIXELS), graph.evaluate(PIXELS))
-
-
-def test_channels_stay_when_the_value_is_read_twice() -> None:
-    graph = convolution_chain()
-    twice = graph.edit(
-        {
-            "second": (
-                graph.op("second"),
-                Conv2D(name="other", inputs=("relu",), kernel=normal(1, 1, 6, 5), bias=normal(5)),
-            ),
-            "relu_2": (Add(name="relu_2", inputs=("second", "other")),),
-        }
-    )
-    equal = equalise_convolutions(twice, PIXELS)
-    first = equal.op("first")
-    assert isinstance(first, Conv2D)
-    np.testing.assert_array_equal(first.kernel, twice.op("first").arrays()["kernel"])
