@@ -19,7 +19,7 @@ from edgevit.storage import FileRecord
 BUNDLE_FILE = "bundle.json"
 LABELS_FILE = "labels.txt"
 KIND = "edgevit.bundle"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _DAMAGED_REMEDY = "The bundle is damaged: copy it again, or export it again"
 
@@ -45,10 +45,14 @@ class TensorRecord:
 
 @dataclass(frozen=True)
 class RungRecord:
-    """One rung of the ladder that an export climbed: what was checked and what came out."""
+    """One rung of the ladder that an export climbed: what was checked and what came out.
+
+    Attributes:
+        passed: ``None`` where it could not be checked; ``detail`` says why.
+    """
 
     name: str
-    passed: bool
+    passed: bool | None
     detail: str
 
 
@@ -83,7 +87,11 @@ class BundleRecord:
         applied_precision: What was really done, per kind of op, in words.
         op_dtypes: Number of the file's ops by kind and arithmetic, such as
             ``{"FULLY_CONNECTED int8": 74}``.
-        model_file: Name of the model file.
+        placement: Number of ops by where the file's own runtime ran them when it was checked.
+        model_file: Name of the file that the runtime opens.
+        fp32_weights_bytes: Size of the graph's weights in float32, to compare the files with.
+        notes: What a user of this bundle should know.
+        files: Every file but this record, with its hash.
     """
 
     name: str
@@ -91,13 +99,16 @@ class BundleRecord:
     precision: str
     applied_precision: dict[str, str]
     op_dtypes: dict[str, int]
+    placement: dict[str, int]
     spec: ModelSpec
     labels: tuple[str, ...]
     model_file: str
+    fp32_weights_bytes: int
     input: TensorRecord
     output: TensorRecord
     source: SourceRecord
     ladder: tuple[RungRecord, ...]
+    notes: tuple[str, ...]
     versions: dict[str, str]
     files: dict[str, FileRecord]
 
@@ -131,8 +142,9 @@ class Bundle:
 
     @property
     def model_size_bytes(self) -> int:
-        """Size of the model file."""
-        return self.record.files[self.record.model_file].size_bytes
+        """Size of the model: everything that a device needs but the labels and this record."""
+        files = self.record.files
+        return sum(file.size_bytes for name, file in files.items() if name != LABELS_FILE)
 
     @classmethod
     def load(cls, root: Path) -> Bundle:

@@ -69,6 +69,7 @@ LIBRARIES: dict[str, str | None] = {
     "keras": "train",
     "vit-keras": "train",
     "litert-quantizer": "export",
+    "onnx": "export",
 }
 
 AcceleratorKind = Literal["gpu", "npu", "edge-tpu"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,14 +22,17 @@ from edgevit.bundle import (
     write_bundle,
 )
 from edgevit.calibration.sampling import CalibrationSet, sample
+from edgevit.calibration.statistics import Calibration
+from edgevit.calibration.store import MAKE_COMMAND, check_set, load_set
 from edgevit.data.dataset import Dataset
 from edgevit.errors import InputError
 from edgevit.export import ladder as rungs
+from edgevit.export.card import ModelCard
 from edgevit.export.graph import DeployGraph
 from edgevit.export.ladder import EvaluationImages, Ladder
-from edgevit.export.lowering import FileDescription, Lowered, Lowering
+from edgevit.export.lowering import FileDescription, Source
 from edgevit.export.passes.exact import run_passes
-from edgevit.export.precision import Precision
+from edgevit.export.registry import Selection
 from edgevit.machine import installed_versions
 from edgevit.metrics import softmax
 from edgevit.models.registry import ARCHITECTURES
@@ -41,6 +44,7 @@ VALIDATION_IMAGES = 128
 GRAPH_IMAGES = 8
 _PROBE_IMAGES = 2
 _CHECK_THREADS = 2
+_FLOAT32_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -49,31 +53,62 @@ class ExportJob:
 
     Attributes:
         run: The run.
-        dataset: Its photos; the hash is checked by :func:`open_job`.
+        dataset: Its photos, or ``None`` where a given calibration set must do.
+        given: A calibration set that the user names.
     """
 
     run: Run
-    dataset: Dataset
+    dataset: Dataset | None
+    given: CalibrationSet | None = None
 
     @cached_property
-    def calibration(self) -> CalibrationSet:
+    def calibration_set(self) -> CalibrationSet:
         """Training photos for ranges, and others for the check of the values."""
+        if self.given is not None:
+            return self.given
+        assert self.dataset is not None  # open_job sees to it
         return sample(self.dataset, self.run.record.spec.preprocessing)
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """The graph's activations on the calibration images."""
+        return Calibration(self.graph, self.calibration_set.images)
+
+    @cached_property
+    def trained_graph(self) -> DeployGraph:
+        """The deployment graph before the passes."""
+        spec = self.run.record.spec
+        weights = self.run.weights()
+        require_finite(weights, self.run.root)
+        return ARCHITECTURES.get(spec.model).build_graph(spec, weights)
 
     @cached_property
     def graph(self) -> DeployGraph:
         """The deployment graph, after the exact passes."""
-        spec = self.run.record.spec
-        weights = self.run.weights()
-        require_finite(weights, self.run.root)
         with console.step("Building the deployment graph and checking its passes"):
-            graph = ARCHITECTURES.get(spec.model).build_graph(spec, weights)
-            graph, _ = run_passes(graph, self.calibration.held_out[:_PROBE_IMAGES])
+            probe = self.calibration_set.held_out[:_PROBE_IMAGES]
+            graph, _ = run_passes(self.trained_graph, probe)
         return graph
 
     @cached_property
-    def own_answers(self) -> EvaluationImages:
+    def card(self) -> ModelCard:
+        """What every file says about itself."""
+        record = self.run.record
+        accuracy = record.reference.accuracy
+        return ModelCard(
+            name=self.run.name,
+            description=f"{record.spec.model} with {len(record.labels)} classes; "
+            f"{100 * accuracy.top1:.1f} % top-1 in full precision",
+            labels=record.labels,
+            preprocessing=record.spec.preprocessing,
+            version=self.run.sha256[:12],
+        )
+
+    @cached_property
+    def own_answers(self) -> EvaluationImages | None:
         """Some test photos with the answers that the run itself gave when it was trained."""
+        if self.dataset is None:
+            return None
         pixels = self.dataset.pixels("test", self.run.record.spec.preprocessing)[:GRAPH_IMAGES]
         logits = self.run.reference().logits[: len(pixels)]
         return EvaluationImages(np.asarray(pixels), softmax(logits))
@@ -81,38 +116,55 @@ class ExportJob:
     @cached_property
     def held_out(self) -> EvaluationImages:
         """Training photos without a part in the ranges, with the graph's answers."""
-        pixels = self.calibration.held_out
+        pixels = self.calibration_set.held_out
         with console.step("Computing the full-precision answers on held-out images"):
             return EvaluationImages(pixels, self.graph.evaluate(pixels))
 
     @cached_property
     def validation(self) -> EvaluationImages | None:
-        """Validation photos with the graph's answers; ``None`` if the split is empty."""
-        labels = self.dataset.split("val").labels()
-        if len(labels) == 0:
+        """Validation photos with the graph's answers; ``None`` if there are none."""
+        if self.dataset is None or not self.dataset.split("val").photos:
             return None
+        labels = self.dataset.split("val").labels()
         chosen = np.random.default_rng(0).permutation(len(labels))[:VALIDATION_IMAGES]
         pixels = self.dataset.pixels("val", self.run.record.spec.preprocessing)[chosen]
         with console.step("Computing the full-precision answers on validation images"):
             return EvaluationImages(pixels, self.graph.evaluate(pixels), labels[chosen])
 
 
-def open_job(run: Run, data: Path | None) -> ExportJob:
+def open_job(run: Run, data: Path | None, calibration: Path | None = None) -> ExportJob:
     """Find a run's photos.
 
     Args:
         run: The run.
         data: The prepared photos; by default where they were when the run was trained.
+        calibration: A calibration set on disk. With one, an export can do without the photos.
 
     Raises:
-        InputError: if they are not there, or are not the photos that the run was trained on.
+        InputError: if they are not there, or are not the photos that the run was trained on; if
+            the calibration set does not fit the run.
     """
+    dataset = _find_photos(run, data, required=calibration is None)
+    if calibration is None:
+        return ExportJob(run, dataset)
+    given = load_set(calibration)
+    forbidden = set(run.reference().image_sha256)
+    if dataset is not None:
+        forbidden.update(dataset.split("val").hashes(), dataset.split("test").hashes())
+    check_set(given, run.record.spec.preprocessing, forbidden, str(calibration))
+    return ExportJob(run, dataset, given)
+
+
+def _find_photos(run: Run, data: Path | None, *, required: bool) -> Dataset | None:
     recorded = run.record.dataset
     path = data or Path(recorded.path)
     if not path.is_dir():
+        if data is None and not required:
+            return None
         raise InputError(
             f"the photos of the run {run.root} are not at {path}",
-            "Checks and int8 ranges need them: say where they are with --data DIR",
+            "Checks and int8 ranges need photos, never random data: say where they are with "
+            f"--data DIR, or give --calibration SET, which `{MAKE_COMMAND}` makes",
         )
     dataset = Dataset.load(path)
     if dataset.sha256 != recorded.sha256:
@@ -121,18 +173,17 @@ def open_job(run: Run, data: Path | None) -> ExportJob:
             f"(sha256 {dataset.sha256[:12]}…, trained on {recorded.sha256[:12]}…)",
             "Give that one with --data DIR",
         )
-    return ExportJob(run, dataset)
+    return dataset
 
 
-def bundle_path(exports: Path, run: Run, lowering: Lowering, precision: Precision) -> Path:
+def bundle_path(exports: Path, run: Run, selection: Selection) -> Path:
     """Return ``exports/RUN.FORMAT.PRECISION``."""
-    return exports / f"{run.name}.{lowering.name}.{precision}"
+    return exports / f"{run.name}.{selection.lowering.name}.{selection.precision}"
 
 
 def export(
     job: ExportJob,
-    lowering: Lowering,
-    precision: Precision,
+    selection: Selection,
     target: Path,
     *,
     announce: Callable[[RungRecord], None],
@@ -143,8 +194,7 @@ def export(
 
     Args:
         job: The run and its photos.
-        lowering: The format.
-        precision: One of the lowering's.
+        selection: The format and precision.
         target: The bundle's folder.
         announce: Called with each rung of the ladder.
         max_drop_points: Budget of top-1 on validation photos, percentage points.
@@ -159,15 +209,20 @@ def export(
     labels = render_labels(job.run.record.labels)
     # The folder first: one that cannot be written is noticed before the work.
     with storage.folder_in_one_piece(target, force=force, marker=BUNDLE_FILE) as folder:
-        calibrated = lowering.needs_calibration(job.graph, precision)
-        images = job.calibration.images if calibrated else None
-        with console.step(f"Writing {lowering.name} {precision}"):
-            lowered = lowering.lower(job.graph, precision, images)
-        storage.write_atomically(folder / lowering.model_file, lowered.data)
+        source = Source(job.graph, job.card)
+        calibration = job.calibration if selection.recipe.calibrated else None
+        if calibration is not None:
+            _ = calibration.ranges  # a step of its own, with its own name
+        with console.step(f"Writing {selection.lowering.name} {selection.precision}"):
+            files = selection.recipe.write(source, calibration)
+        for name, data in files.items():
+            storage.write_atomically(folder / name, data)
         storage.write_atomically(folder / LABELS_FILE, labels)
+        names = (*files, LABELS_FILE)
+        del files, data  # two copies of a large model would be too many for a small machine
         ladder = Ladder(announce)
-        file = _climb(ladder, job, lowering, precision, folder, max_drop_points)
-        record = _record(job, lowering, precision, folder, target.name, lowered, file, ladder)
+        file, placement = _climb(ladder, job, selection, folder, max_drop_points)
+        record = _record(job, selection, folder, target.name, names, file, placement, ladder)
         write_bundle(folder, record)
     return Bundle(root=target, record=record)
 
@@ -179,56 +234,63 @@ def _check_budget(job: ExportJob, max_drop_points: float | None) -> None:
         raise InputError(
             f"a budget of {max_drop_points} points is none", "Give --max-drop a number, such as 0.5"
         )
-    if not job.dataset.split("val").photos:
+    if job.dataset is None or not job.dataset.split("val").photos:
         raise InputError(
-            "--max-drop needs validation photos, and the data set has none",
-            "Prepare it with --val-share above 0",
+            "--max-drop needs validation photos, and there are none",
+            "Give the photos with --data DIR, prepared with --val-share above 0",
         )
 
 
 def _climb(
     ladder: Ladder,
     job: ExportJob,
-    lowering: Lowering,
-    precision: Precision,
+    selection: Selection,
     folder: Path,
     max_drop_points: float | None,
-) -> FileDescription:
-    rungs.check_graph(ladder, job.graph, job.own_answers)
+) -> tuple[FileDescription, dict[str, int]]:
+    lowering, precision = selection.lowering, selection.precision
+    away = "the run's photos are not here"
+    if job.own_answers is None:
+        ladder.skip("graph", away)
+    else:
+        rungs.check_graph(ladder, job.graph, job.own_answers)
     runtime = RUNTIMES.get(lowering.name)
     path = folder / lowering.model_file
     session = rungs.check_loads(ladder, lambda file: runtime.open(file, _CHECK_THREADS), path)
     file = lowering.describe(path)
-    rungs.check_shapes(ladder, file, job.run.record.spec)
+    rungs.check_shapes(ladder, file, job.run.record.spec, precision)
     rungs.check_weights(ladder, file, job.graph, precision)
     rungs.check_values(ladder, session, job.held_out, precision)
     rungs.check_arithmetic(ladder, file, precision)
-    if job.validation is not None:
+    if job.validation is None:
+        ladder.skip("accuracy", away if job.dataset is None else "no validation photos")
+    else:
         rungs.check_accuracy(ladder, session, job.validation, max_drop_points)
-    return file
+    return file, session.placement().ops
 
 
 def _record(
     job: ExportJob,
-    lowering: Lowering,
-    precision: Precision,
+    selection: Selection,
     folder: Path,
     name: str,
-    lowered: Lowered,
+    file_names: Sequence[str],
     file: FileDescription,
+    placement: dict[str, int],
     ladder: Ladder,
 ) -> BundleRecord:
-    run = job.run
-    calibrated = lowering.needs_calibration(job.graph, precision)
+    run, lowering, recipe = job.run, selection.lowering, selection.recipe
     return BundleRecord(
         name=name,
         format=lowering.name,
-        precision=precision,
-        applied_precision=lowered.applied_precision,
+        precision=selection.precision,
+        applied_precision=dict(recipe.applied),
         op_dtypes=file.op_dtypes,
+        placement=placement,
         spec=run.record.spec,
         labels=run.record.labels,
         model_file=lowering.model_file,
+        fp32_weights_bytes=_FLOAT32_BYTES * job.graph.parameter_count,
         input=file.input,
         output=file.output,
         source=SourceRecord(
@@ -237,12 +299,10 @@ def _record(
             run_sha256=run.sha256,
             dataset=run.record.dataset,
             reference=run.record.reference,
-            calibration_sha256=job.calibration.sha256 if calibrated else None,
+            calibration_sha256=job.calibration_set.sha256 if recipe.calibrated else None,
         ),
         ladder=ladder.rungs,
+        notes=recipe.notes,
         versions=installed_versions(),
-        files={
-            file_name: storage.record_of(folder / file_name)
-            for file_name in (lowering.model_file, LABELS_FILE)
-        },
+        files={file_name: storage.record_of(folder / file_name) for file_name in file_names},
     )

@@ -86,20 +86,28 @@ class DeployGraph:
         """Number of weights held by the ops."""
         return sum(array.size for op in self.ops for array in op.arrays().values())
 
-    def values(self, pixels: Pixels) -> dict[str, Array]:
-        """Compute every value.
+    def walk(self, pixels: Pixels) -> Iterator[tuple[Op, Array]]:
+        """Compute op after op; a value is dropped after its last reader, for VGG16 is large.
 
         Args:
             pixels: ``uint8 [n, height, width, 3]``.
 
-        Returns:
-            ``float32 [n, …]`` by op name.
+        Yields:
+            Each op with its value, ``float32 [n, …]``.
         """
+        last_reader = {name: op.name for op in self.ops for name in op.inputs}
         values: dict[str, Array] = {}
         for op in self.ops:
             inputs = [values[name] for name in op.inputs] if op.inputs else [pixels]
             values[op.name] = op.evaluate(*inputs)
-        return values
+            for name in set(op.inputs):
+                if last_reader[name] == op.name:
+                    del values[name]
+            yield op, values[op.name]
+
+    def values(self, pixels: Pixels) -> dict[str, Array]:
+        """Compute every value, ``float32 [n, …]`` by op name, from ``uint8`` pixels."""
+        return {op.name: value for op, value in self.walk(pixels)}
 
     def evaluate(self, pixels: Pixels, batch_size: int = 4) -> Scores:
         """Compute probabilities ``float32 [n, classes]`` from ``uint8 [n, height, width, 3]``."""
@@ -120,16 +128,9 @@ class DeployGraph:
             return list(pool.map(function, batches))
 
     def _evaluate_batch(self, pixels: Pixels) -> Scores:
-        """Like :meth:`values`, but a value is dropped after its last reader: VGG16 is large."""
-        last_reader = {name: op.name for op in self.ops for name in op.inputs}
-        values: dict[str, Array] = {}
-        for op in self.ops:
-            inputs = [values[name] for name in op.inputs] if op.inputs else [pixels]
-            values[op.name] = op.evaluate(*inputs)
-            for name in set(op.inputs):
-                if last_reader[name] == op.name:
-                    del values[name]
-        return values[self.output]
+        for _, value in self.walk(pixels):
+            answer = value
+        return answer
 
     def edit(self, replacements: dict[str, Sequence[Op]]) -> DeployGraph:
         """Return a graph in which each named op is replaced by a sequence of ops.

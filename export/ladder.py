@@ -19,7 +19,8 @@ from edgevit.bundle import RungRecord
 from edgevit.errors import CheckFailedError
 from edgevit.export.graph import DeployGraph
 from edgevit.export.lowering import FileDescription
-from edgevit.export.precision import Precision
+from edgevit.export.ops import Array
+from edgevit.export.precision import PROMISES, Precision
 from edgevit.metrics import Labels, Scores, paired_drop
 from edgevit.preprocessing import Pixels
 from edgevit.runtimes.base import Session
@@ -36,31 +37,8 @@ _Floats = npt.NDArray[np.floating[Any]]
 
 _NOTHING = np.empty(0, dtype=np.float32)
 _PROGRESS = "Running the exported file"
+_HALF_STEP = 0.501
 _EXACT_DB = 200.0  # stands for "no difference"
-
-
-@dataclass(frozen=True)
-class Tolerance:
-    """How far a file's answers may be from the graph's.
-
-    Attributes:
-        cosine: Least mean cosine similarity of the centred log-probabilities.
-        decisive_agreement: Least share of the same top-1 label among the images on which the
-            graph's best two probabilities differ by :data:`DECISIVE_MARGIN` or more.
-        weight_sqnr_db: Least signal-to-quantisation-noise ratio of any weight tensor, decibels.
-    """
-
-    cosine: float
-    decisive_agreement: float
-    weight_sqnr_db: float
-
-
-# Of 32 held-out images three may flip in int8: a file that changes more of the clear answers is not
-# kept. What a smaller loss may cost is the user's budget (--max-drop).
-TOLERANCES: dict[Precision, Tolerance] = {
-    "fp32": Tolerance(cosine=0.9999, decisive_agreement=1.0, weight_sqnr_db=100.0),
-    "int8": Tolerance(cosine=0.98, decisive_agreement=0.9, weight_sqnr_db=25.0),
-}
 
 
 @dataclass(frozen=True)
@@ -94,20 +72,26 @@ class Ladder:
         """The rungs so far."""
         return tuple(self._rungs)
 
+    def skip(self, name: str, reason: str) -> None:
+        """Record a rung that cannot be checked here."""
+        self._record(RungRecord(name=name, passed=None, detail=f"not checked: {reason}"))
+
     def decide(self, name: str, passed: bool, detail: str) -> None:
         """Record a rung.
 
         Raises:
             CheckFailedError: if it failed.
         """
-        rung = RungRecord(name=name, passed=passed, detail=detail)
-        self._rungs.append(rung)
-        self._announce(rung)
+        self._record(RungRecord(name=name, passed=passed, detail=detail))
         if not passed:
             raise CheckFailedError(
                 f"the export failed at {name!r}: {detail}",
                 "No bundle was kept; --quantize fp32 is the way out when int8 loses too much",
             )
+
+    def _record(self, rung: RungRecord) -> None:
+        self._rungs.append(rung)
+        self._announce(rung)
 
 
 def check_graph(ladder: Ladder, graph: DeployGraph, images: EvaluationImages) -> None:
@@ -129,13 +113,16 @@ def check_loads(ladder: Ladder, open_session: Callable[[Path], Session], path: P
     return session
 
 
-def check_shapes(ladder: Ladder, file: FileDescription, spec: ModelSpec) -> None:
+def check_shapes(
+    ladder: Ladder, file: FileDescription, spec: ModelSpec, precision: Precision
+) -> None:
     """Pixels go in and probabilities come out."""
-    expected_input, expected_output = (1, *spec.input_shape), (1, spec.class_count)
-    passed = (
-        file.input.dtype == "uint8"
-        and file.input.shape == expected_input
-        and file.output.shape == expected_output
+    output_dtype = "uint8" if PROMISES[precision].integer_only else "float32"
+    passed = (file.input.dtype, file.input.shape, file.output.dtype, file.output.shape) == (
+        "uint8",
+        (1, *spec.input_shape),
+        output_dtype,
+        (1, spec.class_count),
     )
     ladder.decide(
         "shapes",
@@ -152,7 +139,7 @@ def check_values(
     answers = predict_all(session, images.pixels, _PROGRESS)
     if not np.isfinite(answers).all():
         ladder.decide("values", False, "some probabilities are not finite")
-    tolerance = TOLERANCES[precision]
+    promise = PROMISES[precision]
     cosine, sqnr_db = _similarity(images.reference, answers)
     same = images.reference.argmax(axis=1) == answers.argmax(axis=1)
     ranked = np.sort(images.reference, axis=1)
@@ -160,10 +147,10 @@ def check_values(
     decisive_agreement = float(same[decisive].mean()) if decisive.any() else 1.0
     ladder.decide(
         "values",
-        cosine >= tolerance.cosine and decisive_agreement >= tolerance.decisive_agreement,
+        cosine >= promise.cosine and decisive_agreement >= promise.decisive_agreement,
         f"top-1 agreement {100 * same.mean():.1f} % of {len(same)} held-out images "
         f"({100 * decisive_agreement:.1f} % of {int(decisive.sum())} clear ones), "
-        f"cosine {cosine:.5f} (at least {tolerance.cosine:g}), SQNR {sqnr_db:.1f} dB",
+        f"cosine {cosine:.5f} (at least {promise.cosine:g}), SQNR {sqnr_db:.1f} dB",
     )
 
 
@@ -188,7 +175,7 @@ def check_weights(
     A lost tensor need not show in the answers: in a trained ViT some whole matrices may be zeroed
     without a single flip on a few dozen photos.
     """
-    least_db = TOLERANCES[precision].weight_sqnr_db
+    least_db = PROMISES[precision].weight_sqnr_db
     held = {f"{op.name}/{field}": a for op in graph.ops for field, a in op.arrays().items()}
     lost = [
         name
@@ -202,15 +189,24 @@ def check_weights(
         for name, expected in held.items()
         if name in file.weights and file.weights[name].size == expected.size
     }
+    count = len(sqnrs_db)
+    for name, step in file.bias_steps.items():
+        if name in sqnrs_db and _is_rounded(held[name], file.weights[name], step):
+            del sqnrs_db[name]
     worst = min(sqnrs_db, key=sqnrs_db.__getitem__)
     ladder.decide(
         "weights",
         sqnrs_db[worst] >= least_db,
-        f"{len(sqnrs_db)} tensors, all exact"
+        f"{count} tensors, all exact"
         if sqnrs_db[worst] == _EXACT_DB
-        else f"{len(sqnrs_db)} tensors, the least exact is {worst} "
+        else f"{count} tensors, the least exact is {worst} "
         f"with {sqnrs_db[worst]:.1f} dB (at least {least_db:g})",
     )
+
+
+def _is_rounded(expected: Array, actual: Array, step: Array) -> bool:
+    """Say whether every number is the nearest one of its grid (up to float32's own rounding)."""
+    return bool(np.all(np.abs(expected - actual) <= _HALF_STEP * step + 1e-7 * np.abs(expected)))
 
 
 def _sqnr_db(expected: _Floats, actual: _Floats) -> float:
@@ -223,20 +219,23 @@ def _sqnr_db(expected: _Floats, actual: _Floats) -> float:
 
 
 def check_arithmetic(ladder: Ladder, file: FileDescription, precision: Precision) -> None:
-    """In an int8 file no convolution or dense layer is left in float."""
-    left = file.float_matrix_ops
+    """The file computes in the arithmetic that its precision promises."""
+    promise = PROMISES[precision]
     counts: Counter[str] = Counter()
     for name, count in file.op_dtypes.items():
         counts[name.rsplit(" ", 1)[-1]] += count
     totals = ", ".join(f"{count} ops {dtype}" for dtype, count in sorted(counts.items()))
-    if precision == "fp32" or not left:
-        ladder.decide("arithmetic", True, totals)
-        return
-    ladder.decide(
-        "arithmetic",
-        False,
-        f"{len(left)} convolutions or dense layers compute in float32, such as {left[0]}",
-    )
+    left = file.float_matrix_ops
+    if promise.integer_products and left:
+        ladder.decide(
+            "arithmetic",
+            False,
+            f"{len(left)} convolutions or dense layers compute in float32, such as {left[0]}",
+        )
+    floats = [name for name in file.op_dtypes if "float" in name]
+    if promise.integer_only and floats:
+        ladder.decide("arithmetic", False, f"not only integers: {', '.join(floats)}")
+    ladder.decide("arithmetic", True, totals)
 
 
 def check_accuracy(

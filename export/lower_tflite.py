@@ -27,12 +27,14 @@ class _Emission:
     Attributes:
         writer: Receives tensors and operators.
         graph: What is written.
+        half: Keep kernels in float16.
         values: Tensor number of every value that is written already.
     """
 
-    def __init__(self, graph: DeployGraph) -> None:
+    def __init__(self, graph: DeployGraph, *, half: bool) -> None:
         self.writer = TFLiteWriter()
         self.graph = graph
+        self.half = half
         self.values: dict[str, int] = {}
 
     def shape_of(self, name: str) -> tuple[int, ...]:
@@ -47,6 +49,14 @@ class _Emission:
     def constant(self, op: ops.Op, part: str, value: ops.Array | float) -> int:
         """Add one of an op's float32 constants."""
         return self.writer.constant(f"{op.name}/{part}", value)
+
+    def kernel(self, op: ops.Op, value: ops.Array) -> int:
+        """Add the weights of a convolution or dense layer."""
+        if not self.half:
+            return self.constant(op, "kernel", value)
+        # XNNPACK takes this pair as float16 weights: nothing is widened at each inference.
+        stored = self.writer.constant(f"{op.name}/kernel", value, np.float16)
+        return self.writer.operator("DEQUANTIZE", (stored,), f"{op.name}/wide", value.shape)
 
     def integers(self, op: ops.Op, part: str, values: tuple[int, ...]) -> int:
         """Add one of an op's int32 parameters, such as a shape."""
@@ -76,9 +86,14 @@ class _Emission:
         return (functions.NONE, op.name) if relu is None else (functions.RELU, relu.name)
 
 
-def write_float(graph: DeployGraph) -> bytes:
-    """Return the float32 file: builtin operators only, batch 1, static shapes."""
-    emission = _Emission(graph)
+def write_float(graph: DeployGraph, *, half: bool = False) -> bytes:
+    """Return the float file: builtin operators only, batch 1, static shapes.
+
+    Args:
+        graph: After the passes.
+        half: Keep kernels in float16; everything is computed in float32 or as the device prefers.
+    """
+    emission = _Emission(graph, half=half)
     for op in graph.ops:
         emission.values[op.name] = _emit(op, emission)
     return emission.writer.render({INPUT_NAME: 0}, {OUTPUT_NAME: emission.values[graph.output]})
@@ -115,7 +130,7 @@ def _(op: ops.Conv2D, to: _Emission) -> int:
     padding = getattr(to.writer.schema.Padding, op.padding.upper())
     inputs = (
         *to.inputs(op),
-        to.constant(op, "kernel", op.kernel.transpose(3, 0, 1, 2)),
+        to.kernel(op, op.kernel.transpose(3, 0, 1, 2)),
         to.constant(op, "bias", op.bias),
     )
     fields = {
@@ -135,7 +150,7 @@ def _(op: ops.Dense, to: _Emission) -> int:
     activation, name = to.activation_of(op)
     inputs = (
         *to.inputs(op),
-        to.constant(op, "kernel", op.kernel.T),
+        to.kernel(op, op.kernel.T),
         to.constant(op, "bias", op.bias),
     )
     options = ("FullyConnectedOptions", {"fusedActivationFunction": activation})
@@ -163,6 +178,14 @@ def _(op: ops.MaxPool2D, to: _Emission) -> int:
     shape = to.shape_of(op.name)
     return to.writer.operator(
         "MAX_POOL_2D", to.inputs(op), op.name, shape, ("Pool2DOptions", fields)
+    )
+
+
+@_emit.register
+def _(op: ops.SpaceToDepth, to: _Emission) -> int:
+    options = ("SpaceToDepthOptions", {"blockSize": op.block})
+    return to.writer.operator(
+        "SPACE_TO_DEPTH", to.inputs(op), op.name, to.shape_of(op.name), options
     )
 
 
@@ -204,7 +227,9 @@ def _(op: ops.LayerNorm, to: _Emission) -> int:
         return to.writer.operator("MEAN", (value, axis), f"{op.name}/{name}", column, options)
 
     # d*d rather than SQUARED_DIFFERENCE: every operator of this form runs inside XNNPACK.
-    centred = to.binary("SUB", x, mean(x, "mean"), f"{op.name}/centred", shape)
+    centred = x
+    if not op.centred:
+        centred = to.binary("SUB", x, mean(x, "mean"), f"{op.name}/centred", shape)
     squares = to.binary("MUL", centred, centred, f"{op.name}/squares", shape)
     variance = mean(squares, "variance")
     epsilon = to.constant(op, "epsilon", op.epsilon)

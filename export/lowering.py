@@ -6,28 +6,19 @@ Adding a format is one file with a class that has these members and one line in
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from edgevit.bundle import TensorRecord
+from edgevit.calibration.statistics import Calibration
+from edgevit.export.card import ModelCard
 from edgevit.export.graph import DeployGraph
 from edgevit.export.ops import Array
 from edgevit.export.precision import Precision
-from edgevit.preprocessing import Pixels
 
-
-@dataclass(frozen=True)
-class Lowered:
-    """A model file's bytes, and what was really done to get them.
-
-    Attributes:
-        data: The file.
-        applied_precision: Per kind of op, in words.
-    """
-
-    data: bytes
-    applied_precision: dict[str, str]
+Files = dict[str, bytes]
 
 
 @dataclass(frozen=True)
@@ -38,9 +29,11 @@ class FileDescription:
         input: Its only input.
         output: Its only output.
         op_dtypes: Number of ops by kind and arithmetic, such as ``{"FULLY_CONNECTED int8": 74}``.
-        float_matrix_ops: Names of convolutions and dense layers whose weights are float32.
+        float_matrix_ops: Names of convolutions and dense layers that compute in float.
         weights: The file's constants, dequantised, by ``OP/FIELD`` of the graph and in the
             graph's layout; those that the format keeps under such names.
+        bias_steps: Distance of two neighbours on the grid of each bias that is kept in integers.
+            Next to the sums of products a step is nothing, next to a tiny bias it may be much.
     """
 
     input: TensorRecord
@@ -48,6 +41,45 @@ class FileDescription:
     op_dtypes: dict[str, int]
     float_matrix_ops: tuple[str, ...]
     weights: dict[str, Array]
+    bias_steps: dict[str, Array] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a file is made from.
+
+    Attributes:
+        graph: After the passes.
+        card: What the file says about itself.
+    """
+
+    graph: DeployGraph
+    card: ModelCard
+
+
+def never(graph: DeployGraph) -> None:
+    """Refuse no graph."""
+    return
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a format makes one precision.
+
+    Attributes:
+        write: Returns the files by name from the source and – where the recipe is calibrated –
+            statistics of the activations. The same arguments give the same bytes.
+        calibrated: Whether activation ranges must be calibrated on images.
+        applied: What is done, per kind of op, in words; it ends up in the bundle.
+        refusal: Returns why a graph should not have this precision, or ``None``.
+        notes: What a user of such a bundle should know.
+    """
+
+    write: Callable[[Source, Calibration | None], Files]
+    calibrated: bool
+    applied: Mapping[str, str]
+    refusal: Callable[[DeployGraph], str | None] = never
+    notes: tuple[str, ...] = ()
 
 
 class Lowering(Protocol):
@@ -58,26 +90,11 @@ class Lowering(Protocol):
         """The format's name, as ``--format`` takes it."""
 
     @property
-    def precisions(self) -> tuple[Precision, ...]:
-        """The precisions that this format can have."""
-
-    @property
     def model_file(self) -> str:
-        """The name of the file in a bundle."""
+        """The name of the file in a bundle that the runtime opens."""
 
-    def needs_calibration(self, graph: DeployGraph, precision: Precision) -> bool:
-        """Say whether activation ranges must be calibrated on images."""
-
-    def lower(
-        self, graph: DeployGraph, precision: Precision, calibration: Pixels | None
-    ) -> Lowered:
-        """Make the file: the same arguments give the same bytes.
-
-        Args:
-            graph: After the passes.
-            precision: One of :attr:`precisions`.
-            calibration: ``uint8 [n, height, width, 3]``; ``None`` where none is needed.
-        """
+    def recipes(self, graph: DeployGraph) -> Mapping[Precision, Recipe]:
+        """Return how each precision that this format can have is made for a graph."""
 
     def describe(self, path: Path) -> FileDescription:
         """Read a finished file's inputs, outputs and arithmetic."""

@@ -8,6 +8,7 @@ full-integer mode splits a ViT into 87 partitions.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,16 @@ import numpy as np
 
 from edgevit import console
 from edgevit.bundle import TensorRecord
+from edgevit.calibration.statistics import Calibration
 from edgevit.errors import MissingDependencyError
 from edgevit.export import ops
 from edgevit.export.graph import DeployGraph
 from edgevit.export.lower_tflite import INPUT_NAME, OUTPUT_NAME, write_float
-from edgevit.export.lowering import FileDescription, Lowered
+from edgevit.export.lowering import FileDescription, Files, Recipe, Source
 from edgevit.export.precision import Precision
-from edgevit.preprocessing import Pixels
+from edgevit.export.tflite_metadata import with_metadata
 
+MODEL_FILE = "model.tflite"
 _MATRIX_OPS = ("CONV_2D", "FULLY_CONNECTED")
 
 
@@ -31,23 +34,12 @@ class TFLiteLowering:
     """Writes ``.tflite`` files with builtin ops only, batch 1 and static shapes."""
 
     name = "tflite"
-    precisions: tuple[Precision, ...] = ("fp32", "int8")
-    model_file = "model.tflite"
+    model_file = MODEL_FILE
 
-    def needs_calibration(self, graph: DeployGraph, precision: Precision) -> bool:
-        """No: every range is taken at run time."""
-        return False
-
-    def lower(
-        self, graph: DeployGraph, precision: Precision, calibration: Pixels | None
-    ) -> Lowered:
-        """Write, then quantise."""
-        float_file = _float_file(graph)
-        return (
-            Lowered(float_file, {"all": "float32"})
-            if precision == "fp32"
-            else _quantise(float_file)
-        )
+    def recipes(self, graph: DeployGraph) -> Mapping[Precision, Recipe]:
+        """Return the table of precisions: a chain of convolutions has an int8 of its own."""
+        chain = any(conv.padding == "same" for conv in graph.of_type(ops.Conv2D))
+        return {**_RECIPES, "int8": _STATIC if chain else _RECIPES["int8-dynamic"]}
 
     def describe(self, path: Path) -> FileDescription:
         """Read the file through an interpreter without delegates."""
@@ -58,29 +50,81 @@ class TFLiteLowering:
 _float_file = lru_cache(maxsize=1)(write_float)
 
 
-def _quantise(float_file: bytes) -> Lowered:
-    """Return the int8 file.
+def _write_float(source: Source, calibration: Calibration | None) -> Files:
+    return {MODEL_FILE: with_metadata(_float_file(source.graph), source.card)}
 
-    Dense layers and convolutions take the range of their input at run time. Calibrated ranges are
-    faster for a chain of convolutions (VGG16: 21 ms against 31 ms), but on real photos min-max
-    ranges lose too many answers for it (84 % agreement with full precision against 96 %).
-    """
+
+def _write_half(source: Source, calibration: Calibration | None) -> Files:
+    return {MODEL_FILE: with_metadata(write_float(source.graph, half=True), source.card)}
+
+
+def _write_dynamic(source: Source, calibration: Calibration | None) -> Files:
+    """Return the file with int8 products whose input ranges are taken at run time."""
+    return _quantised(source, static=(), dynamic=("FULLY_CONNECTED", "CONV_2D"))
+
+
+def _write_static(source: Source, calibration: Calibration | None) -> Files:
+    """Return the file with convolutions and pooling at calibrated ranges."""
+    assert calibration is not None  # the recipe is calibrated
+    return _quantised(
+        source,
+        static=("CONV_2D", "MAX_POOL_2D"),
+        dynamic=("FULLY_CONNECTED",),
+        ranges={
+            name: {"min": np.float32(low), "max": np.float32(high)}
+            for name, (low, high) in calibration.ranges.items()
+        },
+    )
+
+
+def _quantised(
+    source: Source,
+    *,
+    static: Sequence[str],
+    dynamic: Sequence[str],
+    ranges: Mapping[str, Mapping[str, np.float32]] | None = None,
+) -> Files:
     try:
         from litert_quantizer import qtyping, quantizer
     except ImportError:
         raise MissingDependencyError(
             "quantising to int8 needs litert-quantizer", "pip install 'edgevit[export]'"
         ) from None
-    quantiser = quantizer.Quantizer(float_file)
-    for name in (qtyping.TFLOperationName.FULLY_CONNECTED, qtyping.TFLOperationName.CONV_2D):
-        quantiser.add_dynamic_config(".*", name, 8)
+    quantiser = quantizer.Quantizer(_float_file(source.graph))
+    for name in static:
+        quantiser.add_static_config(".*", qtyping.TFLOperationName[name], 8, 8)
+    for name in dynamic:
+        quantiser.add_dynamic_config(".*", qtyping.TFLOperationName[name], 8)
     with console.without_native_chatter():
-        result = quantiser.quantize(enable_progress_report=False)
-    at_run_time = "int8, weight scale per output channel, input range at run time"
-    return Lowered(
-        bytes(result.quantized_model),
-        {"dense": at_run_time, "convolution": at_run_time, "others": "float32"},
-    )
+        result = quantiser.quantize(ranges, enable_progress_report=False)
+    return {MODEL_FILE: with_metadata(bytes(result.quantized_model), source.card)}
+
+
+_AT_RUN_TIME = "int8, weight scale per output channel, input range at run time"
+_RECIPES: dict[Precision, Recipe] = {
+    "fp32": Recipe(_write_float, calibrated=False, applied={"all": "float32"}),
+    "fp16": Recipe(
+        _write_half,
+        calibrated=False,
+        applied={"weights": "float16", "arithmetic": "float32, or float16 on GPUs and ARMv8.2"},
+        notes=("A CPU without float16 arithmetic gains only the size.",),
+    ),
+    "int8-dynamic": Recipe(
+        _write_dynamic,
+        calibrated=False,
+        applied={"dense": _AT_RUN_TIME, "convolution": _AT_RUN_TIME, "others": "float32"},
+    ),
+}
+_STATIC = Recipe(
+    _write_static,
+    calibrated=True,
+    applied={
+        "convolution": "int8, weight scale per output channel, calibrated ranges",
+        "pooling": "int8",
+        "dense": _AT_RUN_TIME,
+        "others": "float32",
+    },
+)
 
 
 def _describe(path: Path) -> FileDescription:

@@ -15,17 +15,23 @@ if TYPE_CHECKING:
 @click.argument("run", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--format",
-    "format_name",
-    default="tflite",
-    show_default=True,
-    help="File format of the model: tflite.",
+    "formats",
+    multiple=True,
+    default=("tflite",),
+    help="File format: tflite, onnx, openvino or all. Repeat it for several.  [default: tflite]",
 )
 @click.option(
     "--quantize",
     "precisions",
     multiple=True,
     default=("int8",),
-    help="Precision: int8 or fp32. Repeat the option for several.  [default: int8]",
+    help="Precision: fp32, fp16, int8, int8-full, int8-dynamic or all. Repeat it for several.  "
+    "[default: int8]",
+)
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path),
+    help="A set that `edgevit calibrate` made; by default one is drawn from the run's photos.",
 )
 @click.option(
     "--data",
@@ -49,8 +55,9 @@ if TYPE_CHECKING:
 @click.option("--force", is_flag=True, help="Overwrite bundles that exist.")
 def command(
     run: Path | None,
-    format_name: str,
+    formats: tuple[str, ...],
     precisions: tuple[str, ...],
+    calibration: Path | None,
     data: Path | None,
     max_drop_points: float | None,
     exports: Path,
@@ -67,35 +74,59 @@ def command(
     Examples:
       edgevit export
       edgevit export runs/vit-b32 --format tflite --quantize int8
-      edgevit export runs/vgg16 --quantize int8 --quantize fp32 --max-drop 0.5
+      edgevit export runs/vit-b32 --format all --quantize all
+      edgevit export runs/vgg16 --format onnx --quantize int8 --max-drop 0.5
     """
     import shlex
 
     from edgevit import console, storage
     from edgevit.bundle import BUNDLE_FILE
+    from edgevit.errors import CheckFailedError
     from edgevit.export.exporter import bundle_path, export, open_job
-    from edgevit.export.registry import find_lowering
+    from edgevit.export.registry import check_names, select
     from edgevit.run import Run, newest_run
 
-    chosen = [find_lowering(format_name, precision) for precision in dict.fromkeys(precisions)]
-    job = open_job(Run.load(run or newest_run(Path("runs"))), data)
+    check_names(formats, precisions)
+    job = open_job(Run.load(run or newest_run(Path("runs"))), data, calibration)
     console.note(f"Exporting {job.run.root}")
-    targets = [bundle_path(exports, job.run, *pair) for pair in chosen]
+    selections, left_out = select(job.trained_graph, formats, precisions)
+    for problem in left_out:
+        console.note(f"Left out: {problem}")
+    targets = {bundle_path(exports, job.run, selection): selection for selection in selections}
     for target in targets:
         storage.refuse_existing(target, force=force, marker=BUNDLE_FILE)
-    for (lowering, precision), target in zip(chosen, targets, strict=True):
-        bundle = export(
-            job,
-            lowering,
-            precision,
-            target,
-            announce=_print_rung,
-            max_drop_points=max_drop_points,
-            force=force,
+    failed: list[CheckFailedError] = []
+    made: list[Path] = []
+    for target, selection in targets.items():
+        click.echo(f"{target}:")
+        try:
+            bundle = export(
+                job,
+                selection,
+                target,
+                announce=_print_rung,
+                max_drop_points=max_drop_points,
+                force=force,
+            )
+        except CheckFailedError as error:  # the others may still be good
+            failed.append(error)
+            continue
+        made.append(target)
+        click.echo(f"  {bundle.model_size_bytes / 1e6:.1f} MB")
+        for text in bundle.record.notes:
+            click.echo(f"  Note: {text}")
+    if made:
+        click.echo(f"Next: edgevit bench {shlex.join(map(str, made))}")
+    if failed and len(targets) == 1:
+        raise failed[0]
+    if failed:
+        raise CheckFailedError(
+            f"{len(failed)} of {len(targets)} exports failed, the first: {failed[0].problem}",
+            failed[0].remedy,
         )
-        click.echo(f"{bundle.root}: {bundle.model_size_bytes / 1e6:.1f} MB")
-    click.echo(f"Next: edgevit bench {shlex.join(str(target) for target in targets)}")
 
 
 def _print_rung(rung: RungRecord) -> None:
-    click.echo(f"  {'✓' if rung.passed else '✗'} {rung.name}: {rung.detail}")
+    from edgevit.cli.inspect import mark_of
+
+    click.echo(f"  {mark_of(rung.passed)} {rung.name}: {rung.detail}")

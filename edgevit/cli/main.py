@@ -26,7 +26,9 @@ COMMANDS: dict[str, str] = {
     "train": "Train a classifier on prepared photos.",
     "evaluate": "Measure a run's or a bundle's accuracy on prepared photos.",
     "predict": "Name what is on one photo or many.",
+    "calibrate": "Choose training photos for int8 ranges.",
     "export": "Export a run as a checked bundle for small devices.",
+    "inspect": "Say what is in a bundle.",
     "bench": "Measure latency, accuracy and drop of bundles on this device.",
     "doctor": "Say what this machine has and what is missing.",
 }

@@ -8,10 +8,12 @@ and printing live elsewhere and are the same for every runtime: a session only s
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from edgevit.errors import InputError
 from edgevit.metrics import Scores
 from edgevit.preprocessing import Pixels
 
@@ -49,6 +51,54 @@ class Placement:
     summary: str
     ops: dict[str, int]
     partitions: int
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output of a model file, as its runtime states it.
+
+    Attributes:
+        dtype: NumPy name; the runtime's own word where NumPy has none.
+        shape: With the batch dimension; what is not fixed is no integer.
+    """
+
+    dtype: str
+    shape: tuple[object, ...]
+
+
+def check_classifier(
+    name: str,
+    inputs: Sequence[Port],
+    outputs: Sequence[Port],
+    *,
+    format_name: str,
+    pixel_dtypes: Collection[str] = ("uint8",),
+) -> None:
+    """Check that a file is a classifier of pixels.
+
+    Raises:
+        InputError: if it does not take ``uint8 [1, height, width, 3]`` (or another of
+            ``pixel_dtypes``), or does not return ``[1, classes]``.
+    """
+    remedy = f"Export the model with edgevit: edgevit export RUN --format {format_name}"
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise InputError(
+            f"{name} has {len(inputs)} inputs and {len(outputs)} outputs, one of each is needed",
+            remedy,
+        )
+    taken, given = inputs[0].shape, outputs[0].shape
+    if (
+        inputs[0].dtype not in pixel_dtypes
+        or len(taken) != 4
+        or (taken[0], taken[3]) != (1, 3)
+        or not all(isinstance(size, int) for size in taken)
+    ):
+        raise InputError(
+            f"{name} takes {inputs[0].dtype} {list(taken)}, pixels are uint8 [1, height, width, 3]",
+            remedy,
+        )
+    if len(given) != 2 or given[0] != 1:
+        raise InputError(f"{name} returns {list(given)}, probabilities are [1, classes]", remedy)
 
 
 class Session(Protocol):

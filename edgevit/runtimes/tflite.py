@@ -19,7 +19,7 @@ from edgevit.errors import InputError, MissingDependencyError
 from edgevit.machine import version_of
 from edgevit.metrics import Scores
 from edgevit.preprocessing import Pixels
-from edgevit.runtimes.base import Availability, Placement, Session
+from edgevit.runtimes.base import Availability, Placement, Port, Session, check_classifier
 
 # (distribution, module), in the order of preference; 32-bit Arm only has the second.
 _PACKAGES = (
@@ -85,7 +85,13 @@ class TFLiteSession:
 
     def __init__(self, interpreter: Any, name: str) -> None:
         inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-        _check_tensors(inputs, outputs, name)
+        check_classifier(
+            name,
+            [_port(details) for details in inputs],
+            [_port(details) for details in outputs],
+            format_name="tflite",
+            pixel_dtypes=("uint8", "int8"),
+        )
         self._interpreter = interpreter
         self._input_index: int = inputs[0]["index"]
         self._output_index: int = outputs[0]["index"]
@@ -183,25 +189,8 @@ def _check_identifier(path: Path) -> None:
         raise InputError(f"{path} is not a TFLite file", _DAMAGED_REMEDY)
 
 
-def _check_tensors(
-    inputs: Sequence[Mapping[str, Any]], outputs: Sequence[Mapping[str, Any]], name: str
-) -> None:
-    if len(inputs) != 1 or len(outputs) != 1:
-        raise InputError(
-            f"{name} has {len(inputs)} inputs and {len(outputs)} outputs, one of each is needed",
-            _FOREIGN_REMEDY,
-        )
-    taken, given = tuple(inputs[0]["shape"].tolist()), tuple(outputs[0]["shape"].tolist())
-    dtype = np.dtype(inputs[0]["dtype"])
-    if dtype not in (np.uint8, np.int8) or len(taken) != 4 or (taken[0], taken[3]) != (1, 3):
-        raise InputError(
-            f"{name} takes {dtype} {list(taken)}, pixels are uint8 [1, height, width, 3]",
-            _FOREIGN_REMEDY,
-        )
-    if len(given) != 2 or given[0] != 1:
-        raise InputError(
-            f"{name} returns {list(given)}, probabilities are [1, classes]", _FOREIGN_REMEDY
-        )
+def _port(details: Mapping[str, Any]) -> Port:
+    return Port(np.dtype(details["dtype"]).name, tuple(details["shape"].tolist()))
 
 
 def _input_table(

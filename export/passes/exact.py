@@ -9,22 +9,27 @@ import numpy as np
 
 from edgevit.errors import CheckFailedError
 from edgevit.export.graph import DeployGraph
+from edgevit.export.passes.centre_residual import centre_residual
 from edgevit.export.passes.fold_attention_scale import fold_attention_scale
 from edgevit.export.passes.fold_batch_norm import fold_batch_norm
 from edgevit.export.passes.fold_layer_norm import fold_layer_norm
 from edgevit.export.passes.fold_normalise import fold_normalise
 from edgevit.export.passes.take_token_early import take_token_early
+from edgevit.export.passes.unfold_patches import unfold_patches
 from edgevit.preprocessing import Pixels
 
 GraphPass = Callable[[DeployGraph], DeployGraph]
 
-# Batch norms first: the layer norm before the head then has a dense reader to fold into.
+# Batch norms first: the layer norm before the head then has a dense reader to fold into. The
+# residual stream last: its first writer must be a dense layer by then.
 EXACT_PASSES: tuple[GraphPass, ...] = (
     fold_normalise,
     fold_batch_norm,
     fold_layer_norm,
     fold_attention_scale,
     take_token_early,
+    unfold_patches,
+    centre_residual,
 )
 
 # Largest change of a probability that rounding may explain.

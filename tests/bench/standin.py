@@ -39,14 +39,14 @@ from tests.records import finish_run
 COLOURS = ("blue", "green", "red")
 SIZE = 16
 TEST_PHOTOS_PER_COLOUR = 4
-_CHANNEL = {"red": 0, "green": 1, "blue": 2}
+CHANNEL = {"red": 0, "green": 1, "blue": 2}
 SPEC = ModelSpec("colours", len(COLOURS), Preprocessing(height=SIZE, width=SIZE))
 
 
 def photo_of(colour: str, seed: int = 0) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Return ``uint8 [SIZE, SIZE, 3]``: dark noise and one bright channel."""
-    noise = np.random.default_rng([seed, _CHANNEL[colour]]).integers(0, 100, (SIZE, SIZE, 3))
-    noise[:, :, _CHANNEL[colour]] += 120
+    noise = np.random.default_rng([seed, CHANNEL[colour]]).integers(0, 100, (SIZE, SIZE, 3))
+    noise[:, :, CHANNEL[colour]] += 120
     return noise.astype(np.uint8)
 
 
@@ -57,7 +57,7 @@ def colour_model(kind: str = "float") -> bytes:
 
     mix = np.zeros((1, 1, 3, 3), dtype=np.float32)
     for label, colour in enumerate(COLOURS):
-        mix[0, 0, _CHANNEL[colour], label] = 1 / 64
+        mix[0, 0, CHANNEL[colour], label] = 1 / 64
     integer = kind in ("int8", "uint8")
     dtype = tf.float32 if integer else tf.uint8
 
@@ -135,9 +135,11 @@ def make_bundle(root: Path, run: Run, kind: str = "float") -> Path:
         precision="fp32",
         applied_precision={},
         op_dtypes={},
+        placement={},
         spec=SPEC,
         labels=COLOURS,
         model_file="model.tflite",
+        fp32_weights_bytes=36,
         input=TensorRecord("pixels", "uint8", (1, SIZE, SIZE, 3)),
         output=TensorRecord("probabilities", "float32", (1, len(COLOURS))),
         source=SourceRecord(
@@ -149,6 +151,7 @@ def make_bundle(root: Path, run: Run, kind: str = "float") -> Path:
             calibration_sha256=None,
         ),
         ladder=(),
+        notes=(),
         versions={},
         files={name: record_of(root / name) for name in ("model.tflite", LABELS_FILE)},
     )

@@ -23,3 +23,9 @@ def run(tmp_path_factory: pytest.TempPathFactory, photos: Dataset) -> Run:
 @pytest.fixture(scope="session")
 def job(run: Run) -> ExportJob:
     return open_job(run, None)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    precisions = getattr(metafunc.cls, "precisions", None)
+    if precisions and "precision" in metafunc.fixturenames:
+        metafunc.parametrize("precision", precisions)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,52 +12,68 @@ from safetensors.numpy import save_file
 
 from edgevit import storage
 from edgevit.bundle import Bundle, RungRecord
+from edgevit.calibration.statistics import Calibration
 from edgevit.cli.main import main
 from edgevit.data.dataset import Dataset
 from edgevit.errors import CheckFailedError, InputError
 from edgevit.export.exporter import ExportJob, export, open_job
-from edgevit.export.graph import DeployGraph
-from edgevit.export.lowering import Lowered
+from edgevit.export.lowering import Files, Source
 from edgevit.export.ops import Dense
-from edgevit.export.precision import Precision
-from edgevit.export.tflite import TFLiteLowering
-from edgevit.preprocessing import Pixels
+from edgevit.export.registry import Selection, select
 from edgevit.run import REFERENCE_FILE, WEIGHTS_FILE, Run, Weights, write_run
 from tests.export.runs import make_photos
 
 
-class ZeroingLowering(TFLiteLowering):
-    """TFLite, with one weight tensor lost on the way."""
+def selected(
+    job: ExportJob, format_name: str = "tflite", precision: str = "int8-dynamic"
+) -> Selection:
+    (selection,), _ = select(job.graph, [format_name], [precision])
+    return selection
 
-    def lower(
-        self, graph: DeployGraph, precision: Precision, calibration: Pixels | None
-    ) -> Lowered:
-        op = graph.op("block_2/mlp_1")
+
+def with_writer(
+    selection: Selection, write: Callable[[Source, Calibration | None], Files]
+) -> Selection:
+    return replace(selection, recipe=replace(selection.recipe, write=write))
+
+
+def zeroing(selection: Selection) -> Selection:
+    """Lose one weight tensor on the way."""
+
+    def write(source: Source, calibration: Calibration | None) -> Files:
+        op = source.graph.op("block_2/mlp_1")
         assert isinstance(op, Dense)
         broken = replace(op, kernel=np.zeros_like(op.kernel))
-        return super().lower(graph.edit({op.name: (broken,)}), precision, calibration)
+        damaged = replace(source, graph=source.graph.edit({op.name: (broken,)}))
+        return selection.recipe.write(damaged, calibration)
+
+    return with_writer(selection, write)
 
 
-class FloatLowering(TFLiteLowering):
-    """TFLite, that writes float where int8 was asked for."""
-
-    def lower(
-        self, graph: DeployGraph, precision: Precision, calibration: Pixels | None
-    ) -> Lowered:
-        return super().lower(graph, "fp32", calibration)
-
-
-@pytest.mark.parametrize(
-    ("lowering", "rung"), [(ZeroingLowering(), "weights"), (FloatLowering(), "arithmetic")]
-)
-def test_nothing_is_left_when_a_rung_fails(
-    job: ExportJob, tmp_path: Path, lowering: TFLiteLowering, rung: str
-) -> None:
+def assert_fails_at(job: ExportJob, selection: Selection, rung: str, folder: Path) -> None:
     announced: list[RungRecord] = []
     with pytest.raises(CheckFailedError, match=f"the export failed at '{rung}'"):
-        export(job, lowering, "int8", tmp_path / "bundle", announce=announced.append)
+        export(job, selection, folder / "bundle", announce=announced.append)
     assert [r.name for r in announced if not r.passed] == [rung]
-    assert os.listdir(tmp_path) == []
+    assert os.listdir(folder) == []
+
+
+@pytest.mark.parametrize("format_name", ["tflite", "onnx", "openvino"])
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_nothing_is_left_when_a_weight_tensor_is_lost(
+    job: ExportJob, tmp_path: Path, format_name: str, precision: str
+) -> None:
+    broken = zeroing(selected(job, format_name, precision))
+    assert_fails_at(job, broken, "weights", tmp_path)
+
+
+@pytest.mark.parametrize("format_name", ["tflite", "onnx", "openvino"])
+def test_nothing_is_left_when_float_is_written_for_int8(
+    job: ExportJob, tmp_path: Path, format_name: str
+) -> None:
+    full = selected(job, format_name, "fp32").recipe.write
+    broken = with_writer(selected(job, format_name, "int8"), full)
+    assert_fails_at(job, broken, "arithmetic", tmp_path)
 
 
 def test_budget_fails_when_the_drop_is_larger(job: ExportJob, tmp_path: Path) -> None:
@@ -70,8 +87,7 @@ def test_budget_fails_when_the_drop_is_larger(job: ExportJob, tmp_path: Path) ->
     with pytest.raises(CheckFailedError, match=r"'accuracy': drop \+.* budget 0\.5"):
         export(
             broken,
-            TFLiteLowering(),
-            "fp32",
+            selected(job, "tflite", "fp32"),
             tmp_path / "bundle",
             announce=lambda rung: None,
             max_drop_points=0.5,
@@ -176,7 +192,7 @@ def test_graph_is_stopped_when_it_is_not_the_runs(
     (tmp_path / "run").mkdir()
     job = ExportJob(rewritten(run, tmp_path / "run", weights), photos)
     with pytest.raises(CheckFailedError, match="the export failed at 'graph'"):
-        export(job, TFLiteLowering(), "fp32", tmp_path / "b", announce=lambda rung: None)
+        export(job, selected(job), tmp_path / "b", announce=lambda rung: None)
     assert not (tmp_path / "b").exists()
 
 

@@ -77,3 +77,28 @@ def test_attention_takes_the_matching_value_when_scores_are_sharp() -> None:
     values = np.float32([[[10, 20], [30, 40]]])
     np.testing.assert_allclose(op.evaluate(query, keys, values), [[[10, 40]]])
     assert op.shape((1, 2), (2, 2), (2, 2)) == (1, 2)
+
+
+@pytest.mark.parametrize(("height", "width", "block"), [(4, 6, 2), (6, 3, 3), (2, 2, 1), (4, 4, 4)])
+def test_space_to_depth_equals_loops_when_squares_fit(height: int, width: int, block: int) -> None:
+    op = ops.SpaceToDepth(name="s", inputs=("x",), block=block)
+    x = np.arange(2 * height * width * 3, dtype=np.float32).reshape(2, height, width, 3)
+    shape = (height // block, width // block, block * block * 3)
+    expected = np.full((2, *shape), np.nan, dtype=np.float32)
+    for image, row, column, channel in np.ndindex(x.shape):
+        place = (row % block * block + column % block) * 3 + channel
+        expected[image, row // block, column // block, place] = x[image, row, column, channel]
+    np.testing.assert_array_equal(op.evaluate(x), expected)
+    assert op.shape(x.shape[1:]) == shape
+
+
+def test_space_to_depth_equals_tensorflow_when_channels_are_last() -> None:
+    x = normal(2, 6, 4, 3)
+    op = ops.SpaceToDepth(name="s", inputs=("x",), block=2)
+    np.testing.assert_array_equal(op.evaluate(x), tf.nn.space_to_depth(x, 2))
+
+
+@pytest.mark.parametrize("shape", [(5, 4, 3), (4, 5, 3)])
+def test_space_to_depth_is_refused_when_squares_do_not_fit(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="no whole number of squares"):
+        ops.SpaceToDepth(name="s", inputs=("x",), block=2).shape(shape)

@@ -3,22 +3,48 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from edgevit import machine
 from edgevit.bundle import Bundle
-from edgevit.errors import InputError, MissingDependencyError
+from edgevit.errors import InputError
 from edgevit.run import Run
-from edgevit.runtimes import tflite
 from edgevit.runtimes.base import Session
 from edgevit.runtimes.classifier import open_classifier, predict_all
-from edgevit.runtimes.registry import RUNTIMES
 from edgevit.runtimes.tflite import TFLiteRuntime, placement_of
-from tests.bench.standin import COLOURS, colour_model, photo_of
+from tests.bench.standin import COLOURS, SIZE, colour_model, photo_of
+from tests.runtimes.template import FOREIGN, RuntimeTemplate
 
 KINDS = ("float", "uint8", "int8", "partitions")
+
+
+class TestTFLite(RuntimeTemplate):
+    format_name = "tflite"
+    module = "ai_edge_litert.interpreter"
+    # LiteRT gives an open dimension the size 1.
+    foreign = tuple(kind for kind in FOREIGN if not kind.startswith("any"))
+
+    def write_foreign(self, folder: Path, kind: str) -> Path:
+        import tensorflow as tf
+
+        shape = [1, 3, SIZE, SIZE] if kind == "channels first" else [1, SIZE, SIZE, 3]
+        signature = [tf.TensorSpec(shape, tf.float32 if kind == "float" else tf.uint8)]
+        if kind == "two inputs":
+            signature.append(tf.TensorSpec([1], tf.float32))
+
+        @tf.function(input_signature=signature)
+        def forward(pixels: Any, factor: Any = 0.5) -> Any:
+            floats = tf.cast(pixels, tf.float32) * factor
+            answer = floats if kind == "image" else tf.reshape(floats, [1, -1])
+            return (answer, floats) if kind == "two outputs" else answer
+
+        function = forward.get_concrete_function()
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
+        path = folder / "foreign.tflite"
+        path.write_bytes(converter.convert())
+        return path
 
 
 def opened(tmp_path: Path, kind: str, threads: int = 1) -> Session:
@@ -89,48 +115,6 @@ def test_placement_is_unknown_when_the_private_list_of_ops_is_gone(
     placement = session.placement()
     assert placement.ops == {}
     assert "unknown" in placement.summary
-
-
-@pytest.mark.parametrize("length", [0, 4, 8, 100, 1000, -1])
-def test_open_refuses_the_file_when_it_is_truncated(tmp_path: Path, length: int) -> None:
-    path = tmp_path / "cut.tflite"
-    path.write_bytes(colour_model()[:length])
-    with pytest.raises(InputError, match="again"):
-        TFLiteRuntime().open(path, 1)
-
-
-def test_open_refuses_the_file_when_it_is_something_else(tmp_path: Path) -> None:
-    path = tmp_path / "photo.tflite"
-    path.write_bytes(b"\xff\xd8\xff\xe0 a photo, not a model")
-    with pytest.raises(InputError, match="is not a TFLite file"):
-        TFLiteRuntime().open(path, 1)
-    with pytest.raises(InputError, match="does not exist"):
-        TFLiteRuntime().open(tmp_path / "none.tflite", 1)
-
-
-def test_open_names_the_command_when_no_interpreter_is_installed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tflite, "version_of", lambda _: None)
-    availability = TFLiteRuntime().availability()
-    assert not availability.available
-    assert availability.remedy == "pip install 'edgevit[tflite]'"
-    with pytest.raises(MissingDependencyError, match=r"pip install 'edgevit\[tflite\]'"):
-        TFLiteRuntime().open(tmp_path / "model.tflite", 1)
-
-
-def test_open_says_why_when_the_interpreter_cannot_be_imported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
-    with pytest.raises(MissingDependencyError, match="installed but broken"):
-        TFLiteRuntime().open(tmp_path / "model.tflite", 1)
-
-
-def test_availability_gives_the_version_when_installed() -> None:
-    availability = RUNTIMES.get("tflite").availability()
-    assert availability.package == "ai-edge-litert"
-    assert availability.version == machine.version_of("ai-edge-litert")
 
 
 def test_open_prints_nothing_and_loads_no_tensorflow_when_all_is_well(

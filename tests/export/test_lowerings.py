@@ -1,14 +1,22 @@
-"""Each op in a file of its own, against its meaning in NumPy."""
+"""Each op in a file of its own, in every format, against its meaning in NumPy."""
 
 from __future__ import annotations
 
+import io
+from collections.abc import Callable
+
 import numpy as np
+import onnxruntime
+import openvino
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from edgevit.export import ops
 from edgevit.export.graph import DeployGraph
+from edgevit.export.lower_onnx import write_onnx
 from edgevit.export.lower_tflite import write_float
+from edgevit.export.onnx_schemes import Float
+from edgevit.preprocessing import Pixels
 
 RANDOM = np.random.default_rng(0)
 INPUT = ops.Input(name="pixels", inputs=(), height=4, width=6)
@@ -56,6 +64,10 @@ CASES: dict[str, tuple[ops.Op, ...]] = {
         ops.Add(name="y", inputs=("c", "r")),
     ),
     "max pooling": (ops.MaxPool2D(name="y", inputs=("small",), size=2),),
+    "space to depth": (
+        ops.SpaceToDepth(name="deep", inputs=("small",), block=2),
+        ops.Reshape(name="y", inputs=("deep",), target=(6, 12)),
+    ),
     "vector": (
         ops.Reshape(name="flat", inputs=("small",), target=(72,)),
         dense("d", "flat", 72, 5),
@@ -90,14 +102,35 @@ CASES: dict[str, tuple[ops.Op, ...]] = {
 }
 
 
+def run_tflite(graph: DeployGraph, pixels: Pixels) -> np.ndarray:
+    interpreter = Interpreter(model_content=write_float(graph))
+    answer: np.ndarray = interpreter.get_signature_runner("serving_default")(pixels=pixels)[
+        "probabilities"
+    ]
+    return answer
+
+
+def run_onnx(graph: DeployGraph, pixels: Pixels) -> np.ndarray:
+    session = onnxruntime.InferenceSession(write_onnx(graph, Float(), {}))
+    (answer,) = session.run(None, {"pixels": pixels})
+    return np.asarray(answer)
+
+
+def run_openvino(graph: DeployGraph, pixels: Pixels) -> np.ndarray:
+    model = openvino.convert_model(io.BytesIO(write_onnx(graph, Float(), {}, batched=True)))
+    compiled = openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return np.asarray(compiled(pixels)[0])
+
+
+@pytest.mark.parametrize("run", [run_tflite, run_onnx, run_openvino])
 @pytest.mark.parametrize("case", CASES)
-def test_file_equals_the_graph_when_it_holds(case: str) -> None:
+def test_file_equals_the_graph_when_it_holds(
+    case: str, run: Callable[[DeployGraph, Pixels], np.ndarray]
+) -> None:
     graph = DeployGraph((INPUT, SMALL, *CASES[case]))
     pixels = RANDOM.integers(0, 256, (1, 4, 6, 3), dtype=np.uint8)
-    interpreter = Interpreter(model_content=write_float(graph))
-    runner = interpreter.get_signature_runner("serving_default")
-    actual = runner(pixels=pixels)["probabilities"]
     expected = graph.values(pixels)[graph.output]
+    actual = run(graph, pixels)
     np.testing.assert_allclose(actual.reshape(expected.shape), expected, rtol=1e-4, atol=1e-5)
 
 

@@ -1,0 +1,219 @@
+"""The arithmetic of an ONNX file: how its matrix products and its stored values are written.
+
+Every op but convolutions and dense layers is written the same way in every precision; these two
+ask their scheme.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from edgevit.export.onnx_writer import OnnxWriter
+from edgevit.export.ops import Array
+from edgevit.export.quantised import PIXEL_GRID, AffineUint8, int8_per_channel
+
+
+@dataclass(frozen=True)
+class Product:
+    """A matrix product to write.
+
+    Attributes:
+        kind: ``Gemm``, ``MatMul`` (for values with a batch dimension) or ``Conv``.
+        name: Of the op.
+        value: The graph's value that it reads.
+        root: The value whose numbers those are, before they were moved (reshaped, selected).
+        source: Where that value is in the file.
+        kernel: Weights in the file's layout.
+        bias: ``float32 [channels]``.
+        axis: Of the output channels in ``kernel``.
+        attributes: Of the node.
+    """
+
+    kind: str
+    name: str
+    value: str
+    root: str
+    source: str
+    kernel: Array
+    bias: Array
+    axis: int
+    attributes: Mapping[str, Any]
+
+    def write(self, writer: OnnxWriter, kernel: str, bias: str) -> str:
+        """Write the product of the source with a kernel that is in the file already."""
+        if self.kind == "MatMul":  # it has no bias of its own
+            plain = writer.node("MatMul", (self.source, kernel), f"{self.name}/WithoutBiases")
+            return writer.node("Add", (plain, bias), self.name)
+        inputs = (self.source, kernel, bias)
+        return writer.node(self.kind, inputs, self.name, **self.attributes)
+
+
+class Scheme(Protocol):
+    """One arithmetic."""
+
+    @property
+    def dtype(self) -> npt.DTypeLike:
+        """Of the float constants and of what is computed in float."""
+
+    def pixels(self, writer: OnnxWriter, name: str, source: str) -> str:
+        """Write how the ``uint8`` input becomes the value ``name``."""
+
+    def store(self, writer: OnnxWriter, name: str, source: str) -> str:
+        """Write how a value is kept for its readers, and return where it is."""
+
+    def product(self, writer: OnnxWriter, product: Product) -> str:
+        """Write a convolution or a dense layer."""
+
+
+@dataclass(frozen=True)
+class Float:
+    """Everything in one float type."""
+
+    dtype: npt.DTypeLike = np.float32
+
+    def pixels(self, writer: OnnxWriter, name: str, source: str) -> str:
+        """Cast them."""
+        return writer.cast(source, f"{name}/float", self.dtype)
+
+    def store(self, writer: OnnxWriter, name: str, source: str) -> str:
+        """Leave it."""
+        return source
+
+    def product(self, writer: OnnxWriter, product: Product) -> str:
+        """Write the plain node."""
+        kernel = writer.constant(f"{product.name}/kernel", product.kernel, self.dtype)
+        bias = writer.constant(f"{product.name}/bias", product.bias, self.dtype)
+        return product.write(writer, kernel, bias)
+
+
+@dataclass(frozen=True)
+class Static:
+    """Calibrated int8: QDQ pairs around every product, whose output is float.
+
+    ONNX Runtime fuses a ``Gemm`` only if its bias is a dequantised int32 (its selector
+    ``GemmNodeGroupSelector``); anything else would dequantise the weights at each inference.
+
+    Attributes:
+        grids: Of the values that are kept in eight bits.
+        integer_bias: Keep the bias as int32 on the grid of the products.
+    """
+
+    grids: Mapping[str, AffineUint8]
+    integer_bias: bool = True
+    dtype: npt.DTypeLike = np.float32
+
+    def pixels(self, writer: OnnxWriter, name: str, source: str) -> str:
+        """Take them as the levels that they are."""
+        grid = self.grids.get(name)
+        if grid is None:
+            return writer.cast(source, f"{name}/float", self.dtype)
+        return self._dequantised(writer, name, source, grid)
+
+    def store(self, writer: OnnxWriter, name: str, source: str) -> str:
+        """Write a QDQ pair if the value is kept in eight bits."""
+        grid = self.grids.get(name)
+        if grid is None:
+            return source
+        inputs = (source, *_grid_constants(writer, name, grid))
+        levels = writer.node("QuantizeLinear", inputs, f"{name}/quantised")
+        return self._dequantised(writer, name, levels, grid)
+
+    def _dequantised(self, writer: OnnxWriter, name: str, levels: str, grid: AffineUint8) -> str:
+        inputs = (levels, *_grid_constants(writer, name, grid))
+        return writer.node("DequantizeLinear", inputs, f"{name}/dequantised")
+
+    def product(self, writer: OnnxWriter, product: Product) -> str:
+        """Dequantise input, weights and bias; the runtime fuses all of it into one int8 node."""
+        levels, scales = int8_per_channel(product.kernel, product.axis)
+        kernel = _dequantised_constant(
+            writer, f"{product.name}/kernel", levels, scales, product.axis
+        )
+        return product.write(writer, kernel, self._bias(writer, product, scales))
+
+    def _bias(self, writer: OnnxWriter, product: Product, kernel_scales: Array) -> str:
+        name = f"{product.name}/bias"
+        if not self.integer_bias:
+            return writer.constant(name, product.bias)
+        scales = np.float32(self.grids[product.value].scale) * kernel_scales
+        levels = np.rint(product.bias.astype(np.float64) / scales).astype(np.int32)
+        return _dequantised_constant(writer, name, levels, scales, 0)
+
+
+def _grid_constants(writer: OnnxWriter, name: str, grid: AffineUint8) -> tuple[str, str]:
+    return (
+        writer.constant(f"{name}/scale", grid.scale),
+        writer.constant(f"{name}/zero_point", grid.zero_point, np.uint8),
+    )
+
+
+def _dequantised_constant(
+    writer: OnnxWriter, name: str, levels: npt.NDArray[Any], scales: Array, axis: int
+) -> str:
+    inputs = (
+        writer.constant(f"{name}/levels", levels, levels.dtype),
+        writer.constant(f"{name}/scale", scales),
+        writer.constant(f"{name}/zero_point", np.zeros(scales.shape), levels.dtype),
+    )
+    return writer.node("DequantizeLinear", inputs, name, axis=axis)
+
+
+class Dynamic:
+    """int8 with the range of each input taken at run time, over the whole tensor.
+
+    The nodes are those that ONNX Runtime fuses into ``MatMulIntegerToFloat``.
+
+    Args:
+        integer_pixels: Every reader of the pixels is a product: they are its levels.
+    """
+
+    dtype: npt.DTypeLike = np.float32
+
+    def __init__(self, *, integer_pixels: bool) -> None:
+        self._integer_pixels = integer_pixels
+        self._pixels: set[str] = set()
+        # By value: levels, scale, zero point.
+        self._quantised: dict[str, tuple[str, str, str]] = {}
+
+    def pixels(self, writer: OnnxWriter, name: str, source: str) -> str:
+        """Take them as levels of scale 1 and zero point 0, if only products read them."""
+        if not self._integer_pixels:
+            return writer.cast(source, f"{name}/float", self.dtype)
+        self._pixels.add(name)
+        return source
+
+    def store(self, writer: OnnxWriter, name: str, source: str) -> str:
+        """Leave it: a reader quantises it."""
+        return source
+
+    def product(self, writer: OnnxWriter, product: Product) -> str:
+        """Quantise the input at run time, multiply integers, scale, add the bias."""
+        name = product.name
+        levels, scale, zero_point = self._quantise(writer, product)
+        kernel, kernel_scales = int8_per_channel(product.kernel, product.axis)
+        inputs = (
+            levels,
+            writer.constant(f"{name}/kernel/levels", kernel, np.int8),
+            zero_point,
+        )
+        sums = writer.node("MatMulInteger", inputs, f"{name}/integers")
+        wide = writer.cast(sums, f"{name}/sums", np.float32)
+        factors = (scale, writer.constant(f"{name}/kernel/scale", kernel_scales))
+        step = writer.node("Mul", factors, f"{name}/step")
+        scaled = writer.node("Mul", (wide, step), f"{name}/scaled")
+        return writer.node("Add", (scaled, writer.constant(f"{name}/bias", product.bias)), name)
+
+    def _quantise(self, writer: OnnxWriter, product: Product) -> tuple[str, str, str]:
+        """Return levels, scale and zero point of what a product reads."""
+        value = product.value
+        if product.root in self._pixels:
+            return (product.source, *_grid_constants(writer, product.root, PIXEL_GRID))
+        if value not in self._quantised:  # once for all of its readers
+            outputs = (f"{value}/levels", f"{value}/scale", f"{value}/zero_point")
+            writer.node("DynamicQuantizeLinear", (product.source,), *outputs)
+            self._quantised[value] = outputs
+        return self._quantised[value]

@@ -1,0 +1,106 @@
+"""Eight-bit grids: how a float range becomes 256 levels, and which values of a graph get one.
+
+Source: Jacob et al. 2018 (arXiv:1712.05877), section 2: ``real = scale * (level - zero point)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edgevit.export.graph import DeployGraph
+from edgevit.export.ops import Array, Conv2D, Dense, Input, Moving
+
+Range = tuple[float, float]
+
+_UINT8_STEPS = 255
+_INT8_MAX = 127
+
+
+@dataclass(frozen=True)
+class AffineUint8:
+    """A grid of 256 real values for an activation.
+
+    Attributes:
+        scale: Distance of two neighbours.
+        zero_point: The level of 0.
+    """
+
+    scale: float
+    zero_point: int
+
+
+# Pixels are integers from 0 to 255 already: no rounding at all.
+PIXEL_GRID = AffineUint8(scale=1.0, zero_point=0)
+
+
+def affine_uint8(low: float, high: float) -> AffineUint8:
+    """Return the grid over a range; 0 is always on it, for padding and ReLU to be exact."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    scale = float(np.float32((high - low) / _UINT8_STEPS)) or 1.0
+    return AffineUint8(scale, int(np.clip(np.rint(-low / scale), 0, _UINT8_STEPS)))
+
+
+def int8_per_channel(kernel: Array, axis: int) -> tuple[npt.NDArray[np.int8], Array]:
+    """Quantise weights symmetrically, with one scale per output channel.
+
+    Returns:
+        Levels from −127 to 127, of the kernel's shape, and scales, ``float32 [channels]``.
+    """
+    others = tuple(i for i in range(kernel.ndim) if i != axis % kernel.ndim)
+    largest = np.max(np.abs(kernel), axis=others, keepdims=True)
+    scales = (np.where(largest > 0, largest, 1) / _INT8_MAX).astype(np.float32)
+    levels = np.clip(np.rint(kernel / scales), -_INT8_MAX, _INT8_MAX).astype(np.int8)
+    return levels, scales.reshape(-1)
+
+
+def root_of(graph: DeployGraph, name: str) -> str:
+    """Return the value whose numbers a value has, before they were moved."""
+    while isinstance(op := graph.op(name), Moving):
+        name = op.inputs[0]
+    return name
+
+
+def has_integer_pixels(graph: DeployGraph) -> bool:
+    """Say whether only convolutions and dense layers read the pixels: they need no rounding."""
+    return _only_products_read(graph, graph.ops[0].name)
+
+
+def _only_products_read(graph: DeployGraph, name: str) -> bool:
+    return all(
+        _only_products_read(graph, op.name)
+        if isinstance(op, Moving)
+        else isinstance(op, (Conv2D, Dense))
+        for op in graph.consumers(name)
+    )
+
+
+def activation_grids(graph: DeployGraph, ranges: Mapping[str, Range]) -> dict[str, AffineUint8]:
+    """Return the grids of all values that a convolution or dense layer reads.
+
+    An op that only moves numbers has one grid on both sides, so that it stays in integers.
+
+    Args:
+        graph: The graph.
+        ranges: Of the activations, by value.
+    """
+    grids: dict[str, AffineUint8] = {}
+    for name in _read_by_products(graph):
+        source = graph.op(root_of(graph, name))
+        if isinstance(source, Input):
+            if has_integer_pixels(graph):
+                grids[source.name] = PIXEL_GRID
+            continue
+        grids[source.name] = affine_uint8(*ranges[source.name])
+    for op in graph.ops:  # what moves numbers has its source's grid
+        if isinstance(op, Moving) and op.inputs[0] in grids:
+            grids[op.name] = grids[op.inputs[0]]
+    return grids
+
+
+def _read_by_products(graph: DeployGraph) -> list[str]:
+    products = (op for op in graph.ops if isinstance(op, (Conv2D, Dense)))
+    return list(dict.fromkeys(op.inputs[0] for op in products))

@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgevit.bundle import Bundle
+from edgevit.calibration.sampling import CalibrationSet, sample
+from edgevit.calibration.store import load_set, write_set
+from edgevit.cli.main import main
+from edgevit.data.dataset import (
+    DATASET_FILE,
+    KIND,
+    PHOTOS_FILE,
+    SCHEMA_VERSION,
+    Dataset,
+    SplitName,
+    render_photos,
+)
+from edgevit.documents import write
+from edgevit.run import Run
+from edgevit.storage import record_of
+from tests.bench.standin import SPEC
+from tests.export.runs import make_photos
+from tests.export.runs import make_run as make_vit_run
+
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def in_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def with_splits(dataset: Dataset, root: Path, **splits: SplitName) -> Dataset:
+    """Copy a data set with its photos in other splits: ``test="train"`` moves those of test."""
+    shutil.copytree(dataset.root, root)
+    shutil.rmtree(root / "cache", ignore_errors=True)
+    photos = [replace(p, split=splits.get(p.split, p.split)) for p in dataset.photos]
+    (root / PHOTOS_FILE).write_bytes(render_photos(photos, dataset.classes))
+    files = {PHOTOS_FILE: record_of(root / PHOTOS_FILE)}
+    write(root / DATASET_FILE, KIND, SCHEMA_VERSION, replace(dataset.record, files=files))
+    return Dataset.load(root)
+
+
+def assert_one_line(capsys: Captured, *words: str) -> None:
+    """Check that there is one error, of one line, beside lines of progress (``…: 0.1 s``)."""
+    lines = capsys.readouterr().err.splitlines()
+    (error,) = (line for line in lines if not line.endswith(" s"))
+    assert error.startswith("edgevit: error: ")
+    for word in words:
+        assert word in error
+
+
+def test_calibrate_keeps_training_photos_when_no_option_is_given(
+    run: Run, dataset: Dataset, capsys: Captured
+) -> None:
+    assert main(["calibrate"]) == 0  # the newest run below runs/
+    assert capsys.readouterr().out == (
+        "calibration/colours: 2 images of 2 classes for ranges, 1 held out\n"
+    )
+    chosen = load_set(Path("calibration/colours"))
+    assert set(chosen.image_sha256) == set(dataset.split("train").hashes())
+    expected = sample(dataset, SPEC.preprocessing)
+    np.testing.assert_array_equal(chosen.images, expected.images)
+    np.testing.assert_array_equal(chosen.held_out, expected.held_out)
+
+
+def test_calibrate_follows_the_options_when_given(
+    run: Run, dataset: Dataset, capsys: Captured
+) -> None:
+    moved = dataset.root.rename("moved")
+    options = ["--images", "1", "--seed", "3", "--out", "sets/one", "--data", str(moved)]
+    assert main(["calibrate", str(run.root), *options]) == 0
+    chosen = load_set(Path("sets/one"))
+    # A quarter of one image is none: one is held out all the same.
+    assert (len(chosen.images), len(chosen.held_out), chosen.seed) == (1, 1, 3)
+    record = json.loads(Path("sets/one/calibration.json").read_text())
+    assert record["classes"] == list(dataset.classes)
+    assert record["dataset_sha256"] == dataset.sha256
+
+
+def test_calibrate_holds_out_a_quarter_more_when_there_are_enough(
+    run: Run, dataset: Dataset
+) -> None:
+    # Fifteen training photos that the run was never tested on.
+    other = with_splits(dataset, Path("other"), val="train")
+    assert len(other.split("train").photos) == 6
+    arguments = ["calibrate", str(run.root), "--data", str(other.root), "--images", "4"]
+    assert main([*arguments, "--out", "set"]) == 0
+    chosen = load_set(Path("set"))
+    assert (len(chosen.images), len(chosen.held_out)) == (4, 1)
+    assert sorted(chosen.labels[:3]) == [0, 1, 2]
+
+
+def test_calibrate_exits_2_when_the_set_exists(run: Run, capsys: Captured) -> None:
+    assert main(["calibrate", "--images", "2"]) == 0
+    before = load_set(Path("calibration/colours")).sha256
+    capsys.readouterr()
+    assert main(["calibrate", "--images", "1"]) == 2
+    assert_one_line(capsys, "calibration/colours exists already", "--force")
+    assert load_set(Path("calibration/colours")).sha256 == before
+    assert main(["calibrate", "--images", "1", "--force"]) == 0
+    assert load_set(Path("calibration/colours")).sha256 != before
+
+
+def test_calibrate_exits_2_when_the_run_was_tested_on_the_photos(
+    run: Run, dataset: Dataset, capsys: Captured
+) -> None:
+    other = with_splits(dataset, Path("other"), test="train", train="test")
+    assert main(["calibrate", str(run.root), "--data", str(other.root)]) == 2
+    assert_one_line(capsys, "12 photos of the calibration set other are in the run's validation")
+    assert not Path("calibration").exists()
+
+
+def test_calibrate_exits_2_when_the_photos_are_gone(
+    run: Run, dataset: Dataset, capsys: Captured
+) -> None:
+    dataset.root.rename("moved")
+    assert main(["calibrate"]) == 2
+    assert_one_line(capsys, str(dataset.root))
+    assert not Path("calibration").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--images", "0"], "'--images': 0"),
+        (["--seed", "some"], "'--seed': 'some'"),
+        (["--data", "nowhere"], "nowhere"),
+        (["nowhere"], "there is no run at nowhere"),
+        (["--out", "photo.png"], "photo.png is a file"),
+    ],
+)
+def test_calibrate_exits_2_when_an_argument_is_wrong(
+    run: Run, capsys: Captured, arguments: list[str], words: str
+) -> None:
+    Path("photo.png").write_bytes(b"")
+    assert main(["calibrate", *arguments]) == 2
+    assert_one_line(capsys, words)
+    assert not Path("calibration").exists()
+
+
+@pytest.fixture(scope="module")
+def vit_photos(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return make_photos(tmp_path_factory.mktemp("photos"))
+
+
+@pytest.fixture(scope="module")
+def vit_run(tmp_path_factory: pytest.TempPathFactory, vit_photos: Dataset) -> Run:
+    return make_vit_run(tmp_path_factory.mktemp("runs") / "tiny", vit_photos)
+
+
+@pytest.fixture(scope="module")
+def vit_set(tmp_path_factory: pytest.TempPathFactory, vit_run: Run) -> Path:
+    target = tmp_path_factory.mktemp("calibration") / "tiny"
+    assert main(["calibrate", str(vit_run.root), "--images", "16", "--out", str(target)]) == 0
+    return target
+
+
+@contextmanager
+def away(dataset: Dataset) -> Iterator[None]:
+    """Move the prepared photos away, as on a device that has only the run and the set."""
+    moved = dataset.root.rename(dataset.root.with_name("moved"))
+    try:
+        yield
+    finally:
+        moved.rename(dataset.root)
+
+
+def export(run: Run, *options: str) -> int:
+    return main(["export", str(run.root), "--format", "onnx", *options])
+
+
+def test_export_works_when_only_the_set_is_here(
+    vit_run: Run, vit_photos: Dataset, vit_set: Path, capsys: Captured
+) -> None:
+    with away(vit_photos):
+        assert export(vit_run, "--calibration", str(vit_set)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "  – graph: not checked: the run's photos are not here" in lines
+    assert "  – accuracy: not checked: the run's photos are not here" in lines
+    record = Bundle.load(Path("exports/tiny.onnx.int8")).record
+    outcomes = {rung.name: rung.passed for rung in record.ladder}
+    assert [name for name, passed in outcomes.items() if passed is None] == ["graph", "accuracy"]
+    assert {outcomes[name] for name in ("loads", "shapes", "weights", "values")} == {True}
+    assert record.source.calibration_sha256 == load_set(vit_set).sha256
+
+    # With the photos at hand everything is checked, and the ranges are the set's again.
+    bundle = Path("exports/tiny.onnx.int8")
+    before = (bundle / "model.onnx").read_bytes()
+    assert export(vit_run, "--calibration", str(vit_set), "--force") == 0
+    assert "–" not in [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert all(rung.passed for rung in Bundle.load(bundle).record.ladder)
+    assert (bundle / "model.onnx").read_bytes() == before
+
+
+def test_ranges_are_the_sets_when_one_is_given(
+    vit_run: Run, vit_photos: Dataset, vit_set: Path
+) -> None:
+    assert export(vit_run) == 0
+    without = Bundle.load(Path("exports/tiny.onnx.int8"))
+    drawn = sample(vit_photos, vit_run.record.spec.preprocessing)
+    assert without.record.source.calibration_sha256 == drawn.sha256 != load_set(vit_set).sha256
+
+
+def test_export_names_both_ways_out_when_the_photos_are_gone(
+    vit_run: Run, vit_photos: Dataset, vit_set: Path, capsys: Captured
+) -> None:
+    with away(vit_photos):
+        assert export(vit_run) == 2
+        assert_one_line(capsys, "--data DIR", "--calibration SET", "edgevit calibrate")
+        assert export(vit_run, "--calibration", str(vit_set), "--max-drop", "1") == 2
+    assert "--max-drop needs validation photos" in capsys.readouterr().err
+    assert not Path("exports").exists()
+
+
+def test_export_exits_2_when_the_set_was_made_for_another_model(
+    run: Run, vit_run: Run, capsys: Captured
+) -> None:
+    assert main(["calibrate", str(run.root), "--out", "set"]) == 0
+    capsys.readouterr()
+    assert export(vit_run, "--calibration", "set") == 2
+    assert_one_line(capsys, "set holds 16x16-crop-bilinear pixels", "64x64-crop-bilinear")
+    assert not Path("exports").exists()
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_export_exits_2_when_the_set_holds_photos_that_measure_accuracy(
+    vit_run: Run, vit_photos: Dataset, capsys: Captured, split: SplitName
+) -> None:
+    preprocessing = vit_run.record.spec.preprocessing
+    pixels = np.asarray(vit_photos.pixels(split, preprocessing))[:2]
+    hashes = vit_photos.split(split).hashes()[:2]
+    cheat = CalibrationSet(pixels[:1], pixels[1:], hashes, (0, 0), preprocessing.geometry, 0)
+    write_set(Path("set"), cheat, vit_photos.classes, vit_photos.sha256)
+    assert export(vit_run, "--calibration", "set") == 2
+    assert_one_line(capsys, "2 photos of the calibration set set are in the run's validation or")
+    assert not Path("exports").exists()
+
+
+@pytest.mark.parametrize("damage", ["missing", "changed"])
+def test_export_exits_2_when_the_set_is_damaged(
+    vit_run: Run, vit_set: Path, capsys: Captured, damage: str
+) -> None:
+    shutil.copytree(vit_set, "set")
+    images = Path("set/images.npy")
+    if damage == "missing":
+        images.unlink()
+    else:
+        images.write_bytes(images.read_bytes()[:-1] + b"?")
+    assert export(vit_run, "--calibration", "set") == 2
+    assert_one_line(capsys, "set/images.npy", "edgevit calibrate")
+    assert export(vit_run, "--calibration", "nothing") == 2
+    assert_one_line(capsys, "there is no calibration set at nothing", "edgevit calibrate")
+    assert os.listdir() == ["set"]
