@@ -21,7 +21,7 @@ from typing import Any
 
 import psutil
 
-_SAMPLING_SECONDS = 0.05
+_SAMPLING_SECONDS = 0.2
 _BYTES_PER_KIB = 1024
 
 
@@ -58,6 +58,9 @@ def _called(function: Callable[..., Any], arguments: Sequence[Any], log: Path) -
     with log.open("w") as file:
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())
+    # OpenVINO reports its use on import and, without a network, waits long for the answer. Its own
+    # code takes an absent package for a no.
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     value, error = None, None
     begun = time.monotonic()
     try:
@@ -98,7 +101,8 @@ def _tree_bytes(pid: int) -> int:
     try:
         process = psutil.Process(pid)
         for member in (process, *process.children(recursive=True)):
-            total += member.memory_info().rss
+            # The proportional set: pages that a fork shares with its parent count once.
+            total += member.memory_full_info().pss
     except psutil.Error:
         pass  # one ended while it was asked: the others count at the next sample
     return total

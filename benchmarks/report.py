@@ -73,11 +73,12 @@ def render(result: Result) -> str:
     parts = [
         f"{cpu.model} ({features}), {cpu.logical_cores} logical cores. {versions}.",
         f"One image at a time, model only, {result.rounds} rounds in turns of "
-        f"{result.turn_seconds:g} s or more; a ratio is of medians, in brackets the smallest and "
-        "the largest of a single round.",
+        f"{result.turn_seconds:g} s or more. What is measured is the ratio of a round's medians: "
+        "the median over the rounds, and the smallest and the largest; beside it the ratio of the "
+        "fastest inferences.",
         "## Ratios",
         _table(
-            ("model", "threads", "", "against", "to reach", "measured", ""),
+            ("model", "threads", "", "against", "to reach", "measured", "", "rounds", "minima"),
             (_verdict_row(verdict) for model in result.models for verdict in model.verdicts),
         ),
     ]
@@ -88,18 +89,22 @@ def render(result: Result) -> str:
 
 def _verdict_row(verdict: Verdict) -> Sequence[str]:
     goal = verdict.goal
-    measured = f"absent: {', '.join(verdict.missing)}"
-    if verdict.ratio is not None:
-        measured = f"**{verdict.ratio:.2f}** ({verdict.ratio_low:.2f} – {verdict.ratio_high:.2f})"
+    absent = f"absent: {', '.join(verdict.missing)}"
     return (
         goal.model,
         str(verdict.threads),
         goal.what,
         goal.against,
         _NOTHING if goal.at_most is None else f"≤ {goal.at_most:g}",
-        measured,
+        absent if verdict.ratio is None else f"**{verdict.ratio:.2f}**",
         _MARKS[verdict.met],
+        f"{_ratio(verdict.ratio_low)} to {_ratio(verdict.ratio_high)}",
+        _ratio(verdict.ratio_of_minima),
     )
+
+
+def _ratio(value: float | None) -> str:
+    return _NOTHING if value is None else f"{value:.2f}"
 
 
 def _model_parts(result: ModelResult) -> list[str]:

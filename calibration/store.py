@@ -56,6 +56,11 @@ class CalibrationRecord:
     dataset_sha256: str
     files: dict[str, FileRecord]
 
+    def __post_init__(self) -> None:
+        lost = sorted({IMAGES_FILE, SHEET_FILE} - set(self.files))
+        if lost:
+            raise InputError(f"{lost[0]} has no recorded hash")
+
 
 def write_set(
     target: Path,
@@ -106,6 +111,13 @@ def load_set(root: Path) -> CalibrationSet:
     count = record.image_count
     if pixels.dtype != np.uint8 or pixels.ndim != 4 or not 0 < count < len(pixels):
         raise InputError(f"{root / IMAGES_FILE} holds no calibration images", _DAMAGED_REMEDY)
+    # check_set goes by the hashes: each image must have one.
+    if not len(pixels) == len(record.image_sha256) == len(record.labels):
+        raise InputError(
+            f"{root / CALIBRATION_FILE} has {len(record.image_sha256)} hashes and "
+            f"{len(record.labels)} labels for {len(pixels)} images",
+            _DAMAGED_REMEDY,
+        )
     return CalibrationSet(
         images=pixels[:count],
         held_out=pixels[count:],
@@ -139,9 +151,10 @@ def check_set(
         )
     shared = set(calibration.image_sha256) & set(forbidden)
     if shared:
+        count, verb = ("1 photo", "is") if len(shared) == 1 else (f"{len(shared)} photos", "are")
         raise InputError(
-            f"{len(shared)} photos of the calibration set {name} are in the run's validation or "
-            f"test split, such as {min(shared)[:12]}…",
+            f"{count} of the calibration set {name} {verb} in the run's validation or test split, "
+            f"such as {min(shared)[:12]}…",
             f"Accuracy on them would mean nothing. Make another: {MAKE_COMMAND}",
         )
 
@@ -151,7 +164,8 @@ def contact_sheet(images: Pixels) -> bytes:
     columns = min(_SHEET_COLUMNS, len(images))
     rows = -(-len(images) // columns)
     height, width = images.shape[1:3]
-    side = (_SHEET_SIDE * width // max(height, width), _SHEET_SIDE * height // max(height, width))
+    longer = max(height, width)
+    side = (max(1, _SHEET_SIDE * width // longer), max(1, _SHEET_SIDE * height // longer))
     sheet = Image.new("RGB", (columns * side[0], rows * side[1]), "white")
     for index, pixels in enumerate(images):
         tile = Image.fromarray(pixels).resize(side, Image.Resampling.BILINEAR)

@@ -119,8 +119,18 @@ class BundleRecord:
             raise InputError(
                 f"{len(self.labels)} labels for a model of {self.spec.class_count} classes"
             )
-        if self.model_file not in self.files:
-            raise InputError(f"the model file {self.model_file!r} has no recorded hash")
+        if self.fp32_weights_bytes < 1:
+            raise InputError(f"the weights cannot have {self.fp32_weights_bytes} bytes")
+        for name in self._model_files:
+            if name not in self.files:
+                raise InputError(f"the model file {name!r} has no recorded hash")
+
+    @property
+    def _model_files(self) -> tuple[str, ...]:
+        """The files that the runtime reads; OpenVINO keeps the weights beside the graph."""
+        if self.format != "openvino":
+            return (self.model_file,)
+        return (self.model_file, str(Path(self.model_file).with_suffix(".bin")))
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,8 @@ from edgevit.export import ladder as rungs
 from edgevit.export.card import ModelCard
 from edgevit.export.graph import DeployGraph
 from edgevit.export.ladder import EvaluationImages, Ladder
-from edgevit.export.lowering import FileDescription, Source
-from edgevit.export.passes.exact import run_passes
+from edgevit.export.lowering import FileDescription, Recipe, Source, unprepared
+from edgevit.export.passes.exact import check_same, run_passes
 from edgevit.export.registry import Selection
 from edgevit.machine import installed_versions
 from edgevit.metrics import softmax
@@ -73,6 +73,29 @@ class ExportJob:
     def calibration(self) -> Calibration:
         """The graph's activations on the calibration images."""
         return Calibration(self.graph, self.calibration_set.images)
+
+    @cached_property
+    def _prepared(self) -> dict[Callable[[Calibration], Calibration], Calibration]:
+        return {unprepared: self.calibration}
+
+    def source(self, recipe: Recipe) -> Source:
+        """Return what a recipe's files are made from; formats share a preparation.
+
+        Raises:
+            CheckFailedError: if the preparation changed the graph's answers.
+        """
+        if not recipe.calibrated:
+            return Source(self.graph, self.card)
+        prepare = recipe.prepare
+        if prepare not in self._prepared:
+            prepared = prepare(self.calibration)
+            probe = self.calibration_set.held_out[:_PROBE_IMAGES]
+            answers = (graph.evaluate(probe) for graph in (self.graph, prepared.graph))
+            check_same(prepare.__name__, *answers)
+            self._prepared[prepare] = prepared
+        calibration = self._prepared[prepare]
+        _ = calibration.observed  # a step of its own, with its own name
+        return Source(calibration.graph, self.card, calibration)
 
     @cached_property
     def trained_graph(self) -> DeployGraph:
@@ -209,19 +232,16 @@ def export(
     labels = render_labels(job.run.record.labels)
     # The folder first: one that cannot be written is noticed before the work.
     with storage.folder_in_one_piece(target, force=force, marker=BUNDLE_FILE) as folder:
-        source = Source(job.graph, job.card)
-        calibration = job.calibration if selection.recipe.calibrated else None
-        if calibration is not None:
-            _ = calibration.ranges  # a step of its own, with its own name
+        source = job.source(selection.recipe)
         with console.step(f"Writing {selection.lowering.name} {selection.precision}"):
-            files = selection.recipe.write(source, calibration)
+            files = selection.recipe.write(source)
         for name, data in files.items():
             storage.write_atomically(folder / name, data)
         storage.write_atomically(folder / LABELS_FILE, labels)
         names = (*files, LABELS_FILE)
         del files, data  # two copies of a large model would be too many for a small machine
         ladder = Ladder(announce)
-        file, placement = _climb(ladder, job, selection, folder, max_drop_points)
+        file, placement = _climb(ladder, job, selection, source.graph, folder, max_drop_points)
         record = _record(job, selection, folder, target.name, names, file, placement, ladder)
         write_bundle(folder, record)
     return Bundle(root=target, record=record)
@@ -245,6 +265,7 @@ def _climb(
     ladder: Ladder,
     job: ExportJob,
     selection: Selection,
+    graph: DeployGraph,
     folder: Path,
     max_drop_points: float | None,
 ) -> tuple[FileDescription, dict[str, int]]:
@@ -259,7 +280,7 @@ def _climb(
     session = rungs.check_loads(ladder, lambda file: runtime.open(file, _CHECK_THREADS), path)
     file = lowering.describe(path)
     rungs.check_shapes(ladder, file, job.run.record.spec, precision)
-    rungs.check_weights(ladder, file, job.graph, precision)
+    rungs.check_weights(ladder, file, graph, precision)
     rungs.check_values(ladder, session, job.held_out, precision)
     rungs.check_arithmetic(ladder, file, precision)
     if job.validation is None:

@@ -104,7 +104,7 @@ def write_onnx(
     for op in graph.ops:
         value = _emit(op, to)
         if not isinstance(op, ops.Input):
-            value = scheme.store(to.writer, op.name, value)
+            value = scheme.store(to.writer, op.name, root_of(graph, op.name), value)
         to.values[op.name] = value
     to.writer.cast(to.spatial(graph.output), OUTPUT_NAME, np.float32)
     answer_shape = graph.shapes[graph.output]
@@ -148,6 +148,23 @@ def _(op: ops.Conv2D, to: _Emission) -> str:
     source, kernel = to.channels_first(op.inputs[0]), op.kernel.transpose(3, 2, 0, 1)
     pads, strides = (*before, *after), (op.stride, op.stride)
     return _product(op, to, "Conv", source, kernel, axis=0, pads=pads, strides=strides)
+
+
+@_emit.register
+def _(op: ops.PadConstant, to: _Emission) -> str:
+    (source,) = op.inputs
+    _, width, channels = to.graph.shapes[source]
+    rows = to.graph.shapes[op.name][0]
+
+    def band(part: str, height: int, columns: int) -> str:
+        value = np.broadcast_to(op.value.reshape(1, -1, 1, 1), (1, channels, height, columns))
+        root = root_of(to.graph, source)
+        return to.scheme.constant_beside(to.writer, f"{op.name}/{part}", value, root)
+
+    x = (band("above", op.before, width), to.channels_first(source), band("below", op.after, width))
+    tall = to.writer.node("Concat", x, f"{op.name}/tall", axis=2)
+    x = (band("left", rows, op.before), tall, band("right", rows, op.after))
+    return to.writer.node("Concat", x, op.name, axis=3)
 
 
 @_emit.register

@@ -7,6 +7,7 @@ dense layers are two-dimensional; images are ``[1, height, width, channels]`` an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import singledispatch
 
 import numpy as np
@@ -66,6 +67,13 @@ class _Emission:
         """Add ``ADD``, ``SUB`` or ``MUL``."""
         options = (f"{kind.capitalize()}Options", dict(_NO_ACTIVATION))
         return self.writer.operator(kind, (a, b), name, shape, options)
+
+    def concatenate(
+        self, inputs: Sequence[int], axis: int, name: str, shape: tuple[int, ...]
+    ) -> int:
+        """Add a concatenation."""
+        options = ("ConcatenationOptions", {"axis": axis, **_NO_ACTIVATION})
+        return self.writer.operator("CONCATENATION", inputs, name, shape, options)
 
     def reshape(self, op: ops.Op, x: int, name: str, shape: tuple[int, ...]) -> int:
         """Add a reshape."""
@@ -182,6 +190,23 @@ def _(op: ops.MaxPool2D, to: _Emission) -> int:
 
 
 @_emit.register
+def _(op: ops.PadConstant, to: _Emission) -> int:
+    (x,) = to.inputs(op)
+    _, _, width, channels = to.shape_of(op.inputs[0])
+    _, rows, columns, _ = to.shape_of(op.name)
+
+    def band(part: str, *shape: int) -> int:
+        return to.constant(op, part, np.broadcast_to(op.value, shape))
+
+    above = band("above", 1, op.before, width, channels)
+    below = band("below", 1, op.after, width, channels)
+    left = band("left", 1, rows, op.before, channels)
+    right = band("right", 1, rows, op.after, channels)
+    tall = to.concatenate((above, x, below), 1, f"{op.name}/tall", (1, rows, width, channels))
+    return to.concatenate((left, tall, right), 2, op.name, (1, rows, columns, channels))
+
+
+@_emit.register
 def _(op: ops.SpaceToDepth, to: _Emission) -> int:
     options = ("SpaceToDepthOptions", {"blockSize": op.block})
     return to.writer.operator(
@@ -198,9 +223,7 @@ def _(op: ops.Reshape, to: _Emission) -> int:
 @_emit.register
 def _(op: ops.PrependToken, to: _Emission) -> int:
     token = to.constant(op, "token", op.token[np.newaxis])
-    options = ("ConcatenationOptions", {"axis": 0, **_NO_ACTIVATION})
-    shape = to.shape_of(op.name)
-    return to.writer.operator("CONCATENATION", (token, *to.inputs(op)), op.name, shape, options)
+    return to.concatenate((token, *to.inputs(op)), 0, op.name, to.shape_of(op.name))
 
 
 @_emit.register

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from edgevit.bundle import TensorRecord
-from edgevit.calibration.statistics import Calibration
+from edgevit.calibration.statistics import Calibration, Range, RangeEstimator
 from edgevit.export.card import ModelCard
 from edgevit.export.graph import DeployGraph
 from edgevit.export.ops import Array
@@ -49,12 +49,20 @@ class Source:
     """What a file is made from.
 
     Attributes:
-        graph: After the passes.
+        graph: After the passes, and prepared by the recipe if that is calibrated.
         card: What the file says about itself.
+        calibration: Of that very graph; ``None`` where the recipe is not calibrated.
     """
 
     graph: DeployGraph
     card: ModelCard
+    calibration: Calibration | None = None
+
+    def ranges(self, estimator: RangeEstimator) -> dict[str, Range]:
+        """Return the ranges of all activations; only calibrated recipes may ask."""
+        if self.calibration is None:
+            raise ValueError("this recipe is not calibrated")
+        return self.calibration.ranges(estimator)
 
 
 def never(graph: DeployGraph) -> None:
@@ -62,22 +70,29 @@ def never(graph: DeployGraph) -> None:
     return
 
 
+def unprepared(calibration: Calibration) -> Calibration:
+    """Prepare nothing."""
+    return calibration
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How a format makes one precision.
 
     Attributes:
-        write: Returns the files by name from the source and – where the recipe is calibrated –
-            statistics of the activations. The same arguments give the same bytes.
+        write: Returns the files by name. The same source gives the same bytes.
         calibrated: Whether activation ranges must be calibrated on images.
         applied: What is done, per kind of op, in words; it ends up in the bundle.
+        prepare: Rewrites the graph for rounding, for what was seen of its activations, without
+            changing its answers in float. Only calibrated recipes have one.
         refusal: Returns why a graph should not have this precision, or ``None``.
         notes: What a user of such a bundle should know.
     """
 
-    write: Callable[[Source, Calibration | None], Files]
+    write: Callable[[Source], Files]
     calibrated: bool
     applied: Mapping[str, str]
+    prepare: Callable[[Calibration], Calibration] = unprepared
     refusal: Callable[[DeployGraph], str | None] = never
     notes: tuple[str, ...] = ()
 

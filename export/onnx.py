@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from edgevit.bundle import TensorRecord
-from edgevit.calibration.statistics import Calibration
+from edgevit.calibration.ranges import min_max
 from edgevit.export.graph import DeployGraph
 from edgevit.export.lower_onnx import INPUT_NAME, OUTPUT_NAME, write_onnx
 from edgevit.export.lowering import FileDescription, Files, Recipe, Source
@@ -19,6 +19,7 @@ from edgevit.export.onnx_metadata import metadata_props
 from edgevit.export.onnx_schemes import Dynamic, Float, Scheme, Static
 from edgevit.export.onnx_writer import load_onnx
 from edgevit.export.ops import Array, Attention, Conv2D
+from edgevit.export.passes.migrate_scale import migrate_scale
 from edgevit.export.precision import Precision
 from edgevit.export.quantised import activation_grids, has_integer_pixels
 from edgevit.runtimes.onnx import open_session
@@ -54,28 +55,30 @@ class OnnxLowering:
         return _describe(path)
 
 
-def _static_scheme(source: Source, calibration: Calibration | None) -> Scheme:
-    assert calibration is not None  # the recipe with this scheme is calibrated
-    return Static(activation_grids(source.graph, calibration.ranges))
+def static_scheme(source: Source, *, integer_bias: bool = True) -> Scheme:
+    """Return the calibrated arithmetic of a graph, which OpenVINO's files share."""
+    return Static(
+        activation_grids(source.graph, source.ranges(min_max)),
+        integer_pixels=has_integer_pixels(source.graph),
+        integer_bias=integer_bias,
+    )
 
 
-def _dynamic_scheme(source: Source, calibration: Calibration | None) -> Scheme:
+def _dynamic_scheme(source: Source) -> Scheme:
     return Dynamic(integer_pixels=has_integer_pixels(source.graph))
 
 
-def _writer(
-    scheme: Callable[[Source, Calibration | None], Scheme],
-) -> Callable[[Source, Calibration | None], Files]:
-    def write(source: Source, calibration: Calibration | None) -> Files:
-        chosen = scheme(source, calibration)
-        return {MODEL_FILE: write_onnx(source.graph, chosen, metadata_props(source.card))}
+def _writer(scheme: Callable[[Source], Scheme]) -> Callable[[Source], Files]:
+    def write(source: Source) -> Files:
+        data = write_onnx(source.graph, scheme(source), metadata_props(source.card))
+        return {MODEL_FILE: data}
 
     return write
 
 
 def _no_convolution_chain(graph: DeployGraph) -> str | None:
     """ONNX Runtime has no fast kernel for a convolution whose input range is not known before."""
-    chain = any(conv.padding == "same" for conv in graph.of_type(Conv2D))
+    chain = any(conv.stride == 1 for conv in graph.of_type(Conv2D))
     if chain or not any(graph.of_type(Attention)):
         return "convolutions at run-time ranges were measured 6 times slower than fp32; take int8"
     return None
@@ -83,12 +86,12 @@ def _no_convolution_chain(graph: DeployGraph) -> str | None:
 
 _RECIPES: dict[Precision, Recipe] = {
     "fp32": Recipe(
-        write=_writer(lambda source, calibration: Float()),
+        write=_writer(lambda source: Float()),
         calibrated=False,
         applied={"all": "float32"},
     ),
     "fp16": Recipe(
-        write=_writer(lambda source, calibration: Float(np.float16)),
+        write=_writer(lambda source: Float(np.float16)),
         calibrated=False,
         applied={"all": "float16"},
         notes=(
@@ -97,8 +100,9 @@ _RECIPES: dict[Precision, Recipe] = {
         ),
     ),
     "int8": Recipe(
-        write=_writer(_static_scheme),
+        write=_writer(static_scheme),
         calibrated=True,
+        prepare=migrate_scale,
         applied={
             "dense and convolution": "int8, weight scale per output channel, uint8 inputs with "
             "calibrated ranges",

@@ -7,7 +7,7 @@ ask their scheme.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from edgevit.export.onnx_writer import OnnxWriter
 from edgevit.export.ops import Array
-from edgevit.export.quantised import PIXEL_GRID, AffineUint8, int8_per_channel
+from edgevit.export.quantised import PIXEL_GRID, AffineUint8, int8_per_channel, least_scales
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,18 @@ class Scheme(Protocol):
     def pixels(self, writer: OnnxWriter, name: str, source: str) -> str:
         """Write how the ``uint8`` input becomes the value ``name``."""
 
-    def store(self, writer: OnnxWriter, name: str, source: str) -> str:
-        """Write how a value is kept for its readers, and return where it is."""
+    def store(self, writer: OnnxWriter, name: str, root: str, source: str) -> str:
+        """Write how a value is kept for its readers, and return where it is.
+
+        Args:
+            writer: The file.
+            name: Of the value.
+            root: The value whose numbers those are, before they were moved.
+            source: Where the value is now.
+        """
+
+    def constant_beside(self, writer: OnnxWriter, name: str, value: Array, beside: str) -> str:
+        """Write a constant that is put beside the numbers of a value."""
 
     def product(self, writer: OnnxWriter, product: Product) -> str:
         """Write a convolution or a dense layer."""
@@ -80,9 +90,13 @@ class Float:
         """Cast them."""
         return writer.cast(source, f"{name}/float", self.dtype)
 
-    def store(self, writer: OnnxWriter, name: str, source: str) -> str:
+    def store(self, writer: OnnxWriter, name: str, root: str, source: str) -> str:
         """Leave it."""
         return source
+
+    def constant_beside(self, writer: OnnxWriter, name: str, value: Array, root: str) -> str:
+        """Write it in the float type."""
+        return writer.constant(name, value, self.dtype)
 
     def product(self, writer: OnnxWriter, product: Product) -> str:
         """Write the plain node."""
@@ -91,57 +105,86 @@ class Float:
         return product.write(writer, kernel, bias)
 
 
-@dataclass(frozen=True)
-class Static:
+class _Integer:
+    """What the integer schemes share: pixels that only products read stay the bytes they are.
+
+    Args:
+        integer_pixels: Whether only products read them.
+    """
+
+    dtype: npt.DTypeLike = np.float32
+
+    def __init__(self, *, integer_pixels: bool) -> None:
+        self._integer_pixels = integer_pixels
+        self._raw: str | None = None  # the name of the pixels, if they are bytes
+
+    def pixels(self, writer: OnnxWriter, name: str, source: str) -> str:
+        """Take them as levels of scale 1 and zero point 0, or else cast them."""
+        if not self._integer_pixels:
+            return writer.cast(source, f"{name}/float", self.dtype)
+        self._raw = name
+        return source
+
+    def constant_beside(self, writer: OnnxWriter, name: str, value: Array, root: str) -> str:
+        """Round what is put beside bytes."""
+        if root != self._raw:
+            return writer.constant(name, value)
+        return writer.constant(name, np.rint(value).clip(0, 255), np.uint8)
+
+
+class Static(_Integer):
     """Calibrated int8: QDQ pairs around every product, whose output is float.
 
     ONNX Runtime fuses a ``Gemm`` only if its bias is a dequantised int32 (its selector
     ``GemmNodeGroupSelector``); anything else would dequantise the weights at each inference.
 
-    Attributes:
+    Args:
         grids: Of the values that are kept in eight bits.
+        integer_pixels: Whether only products read the pixels.
         integer_bias: Keep the bias as int32 on the grid of the products.
     """
 
-    grids: Mapping[str, AffineUint8]
-    integer_bias: bool = True
-    dtype: npt.DTypeLike = np.float32
+    def __init__(
+        self, grids: Mapping[str, AffineUint8], *, integer_pixels: bool, integer_bias: bool = True
+    ) -> None:
+        super().__init__(integer_pixels=integer_pixels)
+        self._grids = grids
+        self._integer_bias = integer_bias
 
-    def pixels(self, writer: OnnxWriter, name: str, source: str) -> str:
-        """Take them as the levels that they are."""
-        grid = self.grids.get(name)
-        if grid is None:
-            return writer.cast(source, f"{name}/float", self.dtype)
-        return self._dequantised(writer, name, source, grid)
-
-    def store(self, writer: OnnxWriter, name: str, source: str) -> str:
+    def store(self, writer: OnnxWriter, name: str, root: str, source: str) -> str:
         """Write a QDQ pair if the value is kept in eight bits."""
-        grid = self.grids.get(name)
-        if grid is None:
+        grid = self._grids.get(name)
+        if grid is None or root == self._raw:
             return source
         inputs = (source, *_grid_constants(writer, name, grid))
         levels = writer.node("QuantizeLinear", inputs, f"{name}/quantised")
-        return self._dequantised(writer, name, levels, grid)
-
-    def _dequantised(self, writer: OnnxWriter, name: str, levels: str, grid: AffineUint8) -> str:
-        inputs = (levels, *_grid_constants(writer, name, grid))
-        return writer.node("DequantizeLinear", inputs, f"{name}/dequantised")
+        return _dequantised(writer, name, levels, grid)
 
     def product(self, writer: OnnxWriter, product: Product) -> str:
         """Dequantise input, weights and bias; the runtime fuses all of it into one int8 node."""
-        levels, scales = int8_per_channel(product.kernel, product.axis)
-        kernel = _dequantised_constant(
-            writer, f"{product.name}/kernel", levels, scales, product.axis
-        )
+        if product.root == self._raw:
+            source = _dequantised(writer, product.value, product.source, PIXEL_GRID)
+            product = replace(product, source=source)
+        least: Array | float = 0.0
+        if self._integer_bias:
+            least = least_scales(product.bias, self._grids[product.value].scale)
+        levels, scales = int8_per_channel(product.kernel, product.axis, least)
+        name = f"{product.name}/kernel"
+        kernel = _dequantised_constant(writer, name, levels, scales, product.axis)
         return product.write(writer, kernel, self._bias(writer, product, scales))
 
     def _bias(self, writer: OnnxWriter, product: Product, kernel_scales: Array) -> str:
         name = f"{product.name}/bias"
-        if not self.integer_bias:
+        if not self._integer_bias:
             return writer.constant(name, product.bias)
-        scales = np.float32(self.grids[product.value].scale) * kernel_scales
+        scales = np.float32(self._grids[product.value].scale) * kernel_scales
         levels = np.rint(product.bias.astype(np.float64) / scales).astype(np.int32)
         return _dequantised_constant(writer, name, levels, scales, 0)
+
+
+def _dequantised(writer: OnnxWriter, name: str, levels: str, grid: AffineUint8) -> str:
+    inputs = (levels, *_grid_constants(writer, name, grid))
+    return writer.node("DequantizeLinear", inputs, f"{name}/dequantised")
 
 
 def _grid_constants(writer: OnnxWriter, name: str, grid: AffineUint8) -> tuple[str, str]:
@@ -162,31 +205,21 @@ def _dequantised_constant(
     return writer.node("DequantizeLinear", inputs, name, axis=axis)
 
 
-class Dynamic:
+class Dynamic(_Integer):
     """int8 with the range of each input taken at run time, over the whole tensor.
 
     The nodes are those that ONNX Runtime fuses into ``MatMulIntegerToFloat``.
 
     Args:
-        integer_pixels: Every reader of the pixels is a product: they are its levels.
+        integer_pixels: Whether only products read the pixels.
     """
 
-    dtype: npt.DTypeLike = np.float32
-
     def __init__(self, *, integer_pixels: bool) -> None:
-        self._integer_pixels = integer_pixels
-        self._pixels: set[str] = set()
+        super().__init__(integer_pixels=integer_pixels)
         # By value: levels, scale, zero point.
         self._quantised: dict[str, tuple[str, str, str]] = {}
 
-    def pixels(self, writer: OnnxWriter, name: str, source: str) -> str:
-        """Take them as levels of scale 1 and zero point 0, if only products read them."""
-        if not self._integer_pixels:
-            return writer.cast(source, f"{name}/float", self.dtype)
-        self._pixels.add(name)
-        return source
-
-    def store(self, writer: OnnxWriter, name: str, source: str) -> str:
+    def store(self, writer: OnnxWriter, name: str, root: str, source: str) -> str:
         """Leave it: a reader quantises it."""
         return source
 
@@ -195,11 +228,7 @@ class Dynamic:
         name = product.name
         levels, scale, zero_point = self._quantise(writer, product)
         kernel, kernel_scales = int8_per_channel(product.kernel, product.axis)
-        inputs = (
-            levels,
-            writer.constant(f"{name}/kernel/levels", kernel, np.int8),
-            zero_point,
-        )
+        inputs = (levels, writer.constant(f"{name}/kernel/levels", kernel, np.int8), zero_point)
         sums = writer.node("MatMulInteger", inputs, f"{name}/integers")
         wide = writer.cast(sums, f"{name}/sums", np.float32)
         factors = (scale, writer.constant(f"{name}/kernel/scale", kernel_scales))
@@ -210,7 +239,7 @@ class Dynamic:
     def _quantise(self, writer: OnnxWriter, product: Product) -> tuple[str, str, str]:
         """Return levels, scale and zero point of what a product reads."""
         value = product.value
-        if product.root in self._pixels:
+        if product.root == self._raw:
             return (product.source, *_grid_constants(writer, product.root, PIXEL_GRID))
         if value not in self._quantised:  # once for all of its readers
             outputs = (f"{value}/levels", f"{value}/scale", f"{value}/zero_point")

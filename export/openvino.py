@@ -17,16 +17,16 @@ from typing import Any
 import numpy as np
 
 from edgevit.bundle import TensorRecord
-from edgevit.calibration.statistics import Calibration
 from edgevit.errors import MissingDependencyError
 from edgevit.export.graph import DeployGraph
 from edgevit.export.lower_onnx import INPUT_NAME, OUTPUT_NAME, write_onnx
 from edgevit.export.lowering import FileDescription, Files, Recipe, Source
+from edgevit.export.onnx import static_scheme
 from edgevit.export.onnx_metadata import rt_info
-from edgevit.export.onnx_schemes import Float, Scheme, Static
+from edgevit.export.onnx_schemes import Float, Scheme
 from edgevit.export.ops import Array
+from edgevit.export.passes.migrate_scale import migrate_scale
 from edgevit.export.precision import Precision
-from edgevit.export.quantised import activation_grids
 from edgevit.runtimes.openvino import PRECISION_KEY, compile_model, executed_ops
 
 MODEL_FILE = "model.xml"
@@ -55,11 +55,11 @@ class OpenVinoLowering:
 
 
 def _writer(
-    scheme: Callable[[Source, Calibration | None], Scheme], *, half: bool, inference: str | None
-) -> Callable[[Source, Calibration | None], Files]:
-    def write(source: Source, calibration: Calibration | None) -> Files:
+    scheme: Callable[[Source], Scheme], *, half: bool, inference: str | None
+) -> Callable[[Source], Files]:
+    def write(source: Source) -> Files:
         openvino = _load_openvino()
-        data = write_onnx(source.graph, scheme(source, calibration), {}, batched=True)
+        data = write_onnx(source.graph, scheme(source), {}, batched=True)
         model = openvino.convert_model(io.BytesIO(data))
         for place, text in rt_info(source.card).items():
             model.set_rt_info(text, list(place))
@@ -77,10 +77,8 @@ def _writer(
     return write
 
 
-def _static_scheme(source: Source, calibration: Calibration | None) -> Scheme:
-    assert calibration is not None  # the recipe with this scheme is calibrated
-    grids = activation_grids(source.graph, calibration.ranges)
-    return Static(grids, integer_bias=False)
+def _static_scheme(source: Source) -> Scheme:
+    return static_scheme(source, integer_bias=False)
 
 
 def _load_openvino() -> Any:
@@ -106,12 +104,12 @@ def _name_by_order(model: Any) -> None:
 
 _RECIPES: dict[Precision, Recipe] = {
     "fp32": Recipe(
-        write=_writer(lambda source, calibration: Float(), half=False, inference="f32"),
+        write=_writer(lambda source: Float(), half=False, inference="f32"),
         calibrated=False,
         applied={"all": "float32, also on CPUs that would take bfloat16"},
     ),
     "fp16": Recipe(
-        write=_writer(lambda source, calibration: Float(), half=True, inference=None),
+        write=_writer(lambda source: Float(), half=True, inference=None),
         calibrated=False,
         applied={"weights": "float16", "arithmetic": "what the device prefers"},
         notes=(
@@ -122,6 +120,7 @@ _RECIPES: dict[Precision, Recipe] = {
     "int8": Recipe(
         write=_writer(_static_scheme, half=False, inference="f32"),
         calibrated=True,
+        prepare=migrate_scale,
         applied={
             "dense and convolution": "int8, weight scale per output channel, uint8 inputs with "
             "calibrated ranges",

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from edgevit.calibration.statistics import Range
 from edgevit.export.graph import DeployGraph
 from edgevit.export.ops import Array, Conv2D, Dense, Input, Moving
 
-Range = tuple[float, float]
-
 _UINT8_STEPS = 255
 _INT8_MAX = 127
+_LEAST_SCALE = np.finfo(np.float32).tiny  # below, float32 has no room to divide
+_LARGEST_BIAS = 2.0**30  # of an int32, half is left to the sum of the products
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class AffineUint8:
 
 # Pixels are integers from 0 to 255 already: no rounding at all.
 PIXEL_GRID = AffineUint8(scale=1.0, zero_point=0)
+PIXEL_RANGE: Range = (0.0, 255.0)
 
 
 def affine_uint8(low: float, high: float) -> AffineUint8:
@@ -44,8 +46,15 @@ def affine_uint8(low: float, high: float) -> AffineUint8:
     return AffineUint8(scale, int(np.clip(np.rint(-low / scale), 0, _UINT8_STEPS)))
 
 
-def int8_per_channel(kernel: Array, axis: int) -> tuple[npt.NDArray[np.int8], Array]:
+def int8_per_channel(
+    kernel: Array, axis: int, least_scales: npt.ArrayLike = 0.0
+) -> tuple[npt.NDArray[np.int8], Array]:
     """Quantise weights symmetrically, with one scale per output channel.
+
+    Args:
+        kernel: The weights.
+        axis: Of the output channels.
+        least_scales: ``[channels]``; a scale that would be smaller is this.
 
     Returns:
         Levels from −127 to 127, of the kernel's shape, and scales, ``float32 [channels]``.
@@ -53,8 +62,19 @@ def int8_per_channel(kernel: Array, axis: int) -> tuple[npt.NDArray[np.int8], Ar
     others = tuple(i for i in range(kernel.ndim) if i != axis % kernel.ndim)
     largest = np.max(np.abs(kernel), axis=others, keepdims=True)
     scales = (np.where(largest > 0, largest, 1) / _INT8_MAX).astype(np.float32)
+    floor = np.maximum(np.asarray(least_scales, dtype=np.float32), _LEAST_SCALE)
+    along = [-1 if i == axis % kernel.ndim else 1 for i in range(kernel.ndim)]
+    scales = np.maximum(scales, floor.reshape(along))
     levels = np.clip(np.rint(kernel / scales), -_INT8_MAX, _INT8_MAX).astype(np.int8)
     return levels, scales.reshape(-1)
+
+
+def least_scales(bias: Array, input_scale: float) -> Array:
+    """Return the weight scales below which a channel's bias does not fit into an int32.
+
+    Such a channel has weights that are almost 0, as weight decay leaves them.
+    """
+    return np.asarray(np.abs(bias) / (input_scale * _LARGEST_BIAS), dtype=np.float32)
 
 
 def root_of(graph: DeployGraph, name: str) -> str:

@@ -17,13 +17,18 @@ import numpy as np
 
 from edgevit import console
 from edgevit.bundle import TensorRecord
+from edgevit.calibration.ranges import min_max
 from edgevit.calibration.statistics import Calibration
 from edgevit.errors import MissingDependencyError
 from edgevit.export import ops
 from edgevit.export.graph import DeployGraph
 from edgevit.export.lower_tflite import INPUT_NAME, OUTPUT_NAME, write_float
 from edgevit.export.lowering import FileDescription, Files, Recipe, Source
+from edgevit.export.passes.migrate_scale import migrate_scale
+from edgevit.export.passes.rotate_residual import rotate_residual
 from edgevit.export.precision import Precision
+from edgevit.export.quantised import PIXEL_RANGE, root_of
+from edgevit.export.tflite_integer import integer_ranges, integer_refusal, write_integer
 from edgevit.export.tflite_metadata import with_metadata
 
 MODEL_FILE = "model.tflite"
@@ -38,7 +43,7 @@ class TFLiteLowering:
 
     def recipes(self, graph: DeployGraph) -> Mapping[Precision, Recipe]:
         """Return the table of precisions: a chain of convolutions has an int8 of its own."""
-        chain = any(conv.padding == "same" for conv in graph.of_type(ops.Conv2D))
+        chain = any(conv.stride == 1 for conv in graph.of_type(ops.Conv2D))
         return {**_RECIPES, "int8": _STATIC if chain else _RECIPES["int8-dynamic"]}
 
     def describe(self, path: Path) -> FileDescription:
@@ -50,31 +55,41 @@ class TFLiteLowering:
 _float_file = lru_cache(maxsize=1)(write_float)
 
 
-def _write_float(source: Source, calibration: Calibration | None) -> Files:
+def _write_float(source: Source) -> Files:
     return {MODEL_FILE: with_metadata(_float_file(source.graph), source.card)}
 
 
-def _write_half(source: Source, calibration: Calibration | None) -> Files:
+def _write_half(source: Source) -> Files:
     return {MODEL_FILE: with_metadata(write_float(source.graph, half=True), source.card)}
 
 
-def _write_dynamic(source: Source, calibration: Calibration | None) -> Files:
+def _write_dynamic(source: Source) -> Files:
     """Return the file with int8 products whose input ranges are taken at run time."""
     return _quantised(source, static=(), dynamic=("FULLY_CONNECTED", "CONV_2D"))
 
 
-def _write_static(source: Source, calibration: Calibration | None) -> Files:
+def _write_static(source: Source) -> Files:
     """Return the file with convolutions and pooling at calibrated ranges."""
-    assert calibration is not None  # the recipe is calibrated
     return _quantised(
         source,
-        static=("CONV_2D", "MAX_POOL_2D"),
+        static=("CONCATENATION", "CONV_2D", "MAX_POOL_2D"),
         dynamic=("FULLY_CONNECTED",),
-        ranges={
-            name: {"min": np.float32(low), "max": np.float32(high)}
-            for name, (low, high) in calibration.ranges.items()
-        },
+        ranges=_tensor_ranges(source),
     )
+
+
+def _tensor_ranges(source: Source) -> dict[str, dict[str, np.float32]]:
+    """Return the ranges of the float file's tensors, as litert-quantizer takes them."""
+    graph, ranges = source.graph, source.ranges(min_max)
+    pixels = graph.ops[0].name
+    ranges[pixels] = PIXEL_RANGE
+    shared = {op.name: ranges[root_of(graph, op.name)] for op in graph.ops}
+    shared[f"{pixels}/float"] = PIXEL_RANGE
+    shared |= {f"{op.name}/tall": shared[op.name] for op in graph.of_type(ops.PadConstant)}
+    return {
+        name: {"min": np.float32(low), "max": np.float32(high)}
+        for name, (low, high) in shared.items()
+    }
 
 
 def _quantised(
@@ -100,6 +115,20 @@ def _quantised(
     return {MODEL_FILE: with_metadata(bytes(result.quantized_model), source.card)}
 
 
+def _prepare_integer(calibration: Calibration) -> Calibration:
+    """Balance chains of convolutions, and rotate the residual stream of transformers."""
+    balanced = migrate_scale(calibration)
+    rotated = rotate_residual(balanced.graph)
+    if rotated is balanced.graph:
+        return balanced
+    return Calibration(rotated, balanced.images)
+
+
+def _write_full(source: Source) -> Files:
+    data = write_integer(source.graph, integer_ranges(source.graph, source.ranges))
+    return {MODEL_FILE: with_metadata(data, source.card)}
+
+
 _AT_RUN_TIME = "int8, weight scale per output channel, input range at run time"
 _RECIPES: dict[Precision, Recipe] = {
     "fp32": Recipe(_write_float, calibrated=False, applied={"all": "float32"}),
@@ -114,10 +143,22 @@ _RECIPES: dict[Precision, Recipe] = {
         calibrated=False,
         applied={"dense": _AT_RUN_TIME, "convolution": _AT_RUN_TIME, "others": "float32"},
     ),
+    "int8-full": Recipe(
+        _write_full,
+        calibrated=True,
+        prepare=_prepare_integer,
+        applied={
+            "all": "int8, calibrated ranges",
+            "weights": "int8, one scale per output channel",
+            "input and output": "uint8",
+        },
+        refusal=integer_refusal,
+    ),
 }
 _STATIC = Recipe(
     _write_static,
     calibrated=True,
+    prepare=migrate_scale,
     applied={
         "convolution": "int8, weight scale per output channel, calibrated ranges",
         "pooling": "int8",

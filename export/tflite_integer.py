@@ -9,8 +9,6 @@ express an op. For ViT-B32 TFLiteConverter's full int8 takes 37 ms where this ta
   fast ``SQUARED_DIFFERENCE``, and squares rounded to 8 bits lose what small tokens hold.
 - The residual stream is a pair: int8 on one coarse grid, and what the rounding lost on a grid 254
   times finer. Rounding errors of 24 additions would add up otherwise.
-- What follows on a single token – the head – is int16: it costs nothing, and probabilities in 256
-  steps would make ties.
 
 Scheme: affine int8 activations, symmetric int8 weights per output channel, int32 biases (Jacob et
 al. 2018, arXiv:1712.05877; ai.google.dev/edge/litert, "LiteRT 8-bit quantization specification").
@@ -19,7 +17,7 @@ al. 2018, arXiv:1712.05877; ai.google.dev/edge/litert, "LiteRT 8-bit quantizatio
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any
@@ -27,19 +25,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgevit.calibration.statistics import Range
+from edgevit.calibration.ranges import least_squares, min_max
+from edgevit.calibration.statistics import VARIANCE, Range, RangeEstimator
 from edgevit.export import ops
 from edgevit.export.graph import DeployGraph
 from edgevit.export.lower_tflite import INPUT_NAME, OUTPUT_NAME
-from edgevit.export.observed_ranges import VARIANCE
-from edgevit.export.quantised import int8_per_channel, root_of
+from edgevit.export.quantised import int8_per_channel, least_scales, root_of
 from edgevit.export.tflite_writer import TFLiteWriter
 
 Shape = tuple[int, ...]
 Options = tuple[str, dict[str, Any]]
 
 _NO_ACTIVATION = {"fusedActivationFunction": 0}
-_LIMIT = {np.dtype(np.int8): 127, np.dtype(np.int16): 32767}
+_LIMIT = 127
 
 # XNNPACK adds values whose scales differ by less than 2⁸.
 _CARRY_STEPS = 254
@@ -47,7 +45,6 @@ _CARRY_STEPS = 254
 _COARSE_SPREAD = 2.0
 # Room above what calibration saw, where clipping would distort a whole token or class.
 _MARGIN = 1.05
-_HEAD_MARGIN = 1.5
 
 
 @dataclass(frozen=True)
@@ -66,10 +63,8 @@ class Grid:
 
 
 PIXELS = Grid(1.0, -128)
-_SOFTMAX = {
-    np.dtype(np.int8): Grid(1 / 256, -128),
-    np.dtype(np.int16): Grid(1 / 32768, 0, np.int16),
-}
+# The softmax kernel accepts no other.
+_PROBABILITIES = Grid(1 / 256, -128)
 
 
 def affine(bounds: Range) -> Grid:
@@ -79,10 +74,10 @@ def affine(bounds: Range) -> Grid:
     return Grid(scale, int(np.clip(np.rint(-128 - low / scale), -128, 127)))
 
 
-def symmetric(bounds: Range, dtype: npt.DTypeLike = np.int8) -> Grid:
-    """Return the grid over a range with 0 in the middle."""
+def symmetric(bounds: Range) -> Grid:
+    """Return the int8 grid over a range with 0 in the middle."""
     largest = max(abs(bounds[0]), abs(bounds[1]))
-    return Grid(float(np.float32(largest / _LIMIT[np.dtype(dtype)])) or 1.0, 0, dtype)
+    return Grid(float(np.float32(largest / _LIMIT)) or 1.0)
 
 
 def positive(largest: float) -> Grid:
@@ -229,6 +224,12 @@ class _Emission:
         target = self.integers(f"{name}/shape", shape)
         return self.writer.apply("RESHAPE", (x, target), name, shape, self.writer.grids[x])
 
+    def concatenate(self, inputs: Sequence[int], axis: int, name: str, shape: Shape) -> int:
+        """Add a concatenation of tensors on one grid."""
+        options = ("ConcatenationOptions", {"axis": axis, **_NO_ACTIVATION})
+        grid = self.writer.grids[inputs[0]]
+        return self.writer.apply("CONCATENATION", inputs, name, shape, grid, options)
+
     def transpose(self, x: int, name: str, order: Sequence[int]) -> int:
         """Add a transposition."""
         shape = tuple(self.writer.shape(x)[axis] for axis in order)
@@ -260,10 +261,10 @@ class _Emission:
         self, kind: str, op: ops.Conv2D | ops.Dense, x: int, grid: Grid, options: Options
     ) -> int:
         """Add a convolution or dense layer, with the ReLU that follows it."""
-        levels, scales = int8_per_channel(op.kernel, axis=-1)
-        steps = scales.astype(np.float64) * self.writer.grids[x].scale
-        limit = np.iinfo(np.int32)
-        bias = np.rint(op.bias / steps).clip(limit.min, limit.max).astype(np.int32)
+        input_scale = self.writer.grids[x].scale
+        levels, scales = int8_per_channel(op.kernel, -1, least_scales(op.bias, input_scale))
+        steps = scales.astype(np.float64) * input_scale
+        bias = np.rint(op.bias / steps).astype(np.int32)
         inputs = (
             x,
             self.writer.per_channel(f"{op.name}/kernel", np.moveaxis(levels, -1, 0), scales),
@@ -282,6 +283,28 @@ class _Emission:
         return relu.name if relu else op.name
 
 
+def integer_ranges(
+    graph: DeployGraph, ranges: Callable[[RangeEstimator], dict[str, Range]]
+) -> dict[str, Range]:
+    """Choose the range of every value and part of a graph.
+
+    Clipping pays in a transformer; the largest activations of VGG16 carry its answers. The extremes
+    of a variance decide about overflow, not about rounding.
+
+    Args:
+        graph: The graph.
+        ranges: :meth:`edgevit.calibration.statistics.Calibration.ranges` of that very graph.
+    """
+    spans = ranges(min_max)
+    if not any(graph.of_type(ops.Attention)):
+        return spans
+    clipped = ranges(least_squares)
+    return {
+        name: span if name.endswith(f"/{VARIANCE}") else clipped[name]
+        for name, span in spans.items()
+    }
+
+
 def integer_refusal(graph: DeployGraph) -> str | None:
     """Say why a graph cannot be written in integers, or return ``None``."""
     for op in graph.ops:
@@ -296,7 +319,7 @@ def write_integer(graph: DeployGraph, ranges: Mapping[str, Range]) -> bytes:
     Args:
         graph: After the passes, the last of which is
             :func:`~edgevit.export.passes.rotate_residual.rotate_residual`.
-        ranges: By :func:`~edgevit.export.observed_ranges.observe_ranges` on this very graph.
+        ranges: By :func:`integer_ranges` of this very graph.
 
     Raises:
         ValueError: if :func:`integer_refusal` has something to say.
@@ -306,7 +329,11 @@ def write_integer(graph: DeployGraph, ranges: Mapping[str, Range]) -> bytes:
     emission = _Emission(graph, ranges)
     for op in graph.ops:
         emission.write(op)
-    return emission.writer.render({INPUT_NAME: 0}, {OUTPUT_NAME: emission.value(graph.output)})
+    answer = emission.value(graph.output)
+    shape, grid = emission.writer.shape(answer), emission.writer.grids[answer]
+    stated = Grid(grid.scale, grid.zero_point + 128, np.uint8)
+    output = emission.writer.apply("QUANTIZE", (answer,), OUTPUT_NAME, shape, stated)
+    return emission.writer.render({INPUT_NAME: 0}, {OUTPUT_NAME: output})
 
 
 @singledispatch
@@ -347,23 +374,8 @@ def _convolution(op: ops.Conv2D, to: _Emission) -> int:
 
 @_emit.register
 def _(op: ops.Dense, to: _Emission) -> int:
-    x, result = to.value(op.inputs[0]), to.result_of(op)
-    grid = to.grid_of(result)
-    if len(to.graph.shapes[op.name]) == 1:  # a head: its few numbers are int16
-        low, high = to.ranges[result]
-        grid = symmetric((_HEAD_MARGIN * low, _HEAD_MARGIN * high), np.int16)
-        x = _widened(x, f"{op.name}/wide", to)
+    x, grid = to.value(op.inputs[0]), to.grid_of(to.result_of(op))
     return to.product("FULLY_CONNECTED", op, x, grid, ("FullyConnectedOptions", {}))
-
-
-def _widened(x: int, name: str, to: _Emission) -> int:
-    """Turn int8 into int16. LiteRT 2.3 writes garbage for a dense layer from int8 to int16."""
-    grid = to.writer.grids[x]
-    if np.dtype(grid.dtype) == np.int16:
-        return x
-    # Levels and zero point of int8 are less than 2⁸ apart, so that 2⁷ fit between two of them.
-    wide = Grid(grid.scale / 128, 0, np.int16)
-    return to.writer.apply("QUANTIZE", (x,), name, to.writer.shape(x), wide)
 
 
 @_emit.register
@@ -385,8 +397,7 @@ def _(op: ops.Gelu, to: _Emission) -> int:
 def _elementwise(
     kind: str, op: ops.Op, x: int, to: _Emission, options: Options | None = None
 ) -> int:
-    wide = np.dtype(to.writer.grids[x].dtype) == np.int16
-    grid = to.writer.grids[x] if wide else to.grid_of(op.name)
+    grid = to.grid_of(op.name)
     return to.writer.apply(kind, (x,), op.name, to.shape_of(op.name), grid, options)
 
 
@@ -411,6 +422,25 @@ def _moved(kind: str, op: ops.Op, to: _Emission, options: Options) -> int:
     x = to.value(op.inputs[0])
     shape = to.shape_of(op.name)
     return to.writer.apply(kind, (x,), op.name, shape, to.writer.grids[x], options)
+
+
+@_emit.register
+def _(op: ops.PadConstant, to: _Emission) -> int:
+    x = to.value(op.inputs[0])
+    grid = to.writer.grids[x]
+    _, _, width, channels = to.writer.shape(x)
+    _, rows, columns, _ = to.shape_of(op.name)
+
+    def band(part: str, *shape: int) -> int:
+        levels = grid.levels(np.broadcast_to(op.value, shape))
+        return to.writer.levels(f"{op.name}/{part}", levels, grid)
+
+    above = band("above", 1, op.before, width, channels)
+    below = band("below", 1, op.after, width, channels)
+    left = band("left", 1, rows, op.before, channels)
+    right = band("right", 1, rows, op.after, channels)
+    tall = to.concatenate((above, x, below), 1, f"{op.name}/tall", (1, rows, width, channels))
+    return to.concatenate((left, tall, right), 2, op.name, (1, rows, columns, channels))
 
 
 @_emit.register
@@ -442,10 +472,7 @@ def _(op: ops.PrependToken, to: _Emission) -> int:
         x = to.writer.apply("QUANTIZE", (x,), f"{op.name}/others", shape, grid)
     grid = to.writer.grids[x]
     token = to.writer.levels(f"{op.name}/first", grid.levels(first[np.newaxis]), grid)
-    options = ("ConcatenationOptions", {"axis": 0, **_NO_ACTIVATION})
-    return to.writer.apply(
-        "CONCATENATION", (token, x), op.name, to.shape_of(op.name), grid, options
-    )
+    return to.concatenate((token, x), 0, op.name, to.shape_of(op.name))
 
 
 def _constant_after(op: ops.PrependToken, to: _Emission) -> bool:
@@ -545,10 +572,8 @@ def _(op: ops.Softmax, to: _Emission) -> int:
 
 
 def _softmax(x: int, name: str, to: _Emission) -> int:
-    grid = _SOFTMAX[np.dtype(to.writer.grids[x].dtype)]  # the kernels accept no other
-    return to.writer.apply(
-        "SOFTMAX", (x,), name, to.writer.shape(x), grid, ("SoftmaxOptions", {"beta": 1.0})
-    )
+    options = ("SoftmaxOptions", {"beta": 1.0})
+    return to.writer.apply("SOFTMAX", (x,), name, to.writer.shape(x), _PROBABILITIES, options)
 
 
 @_emit.register

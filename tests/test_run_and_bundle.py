@@ -57,6 +57,15 @@ def test_bundle_is_refused_when_its_model_has_no_hash(copies: Path) -> None:
         Bundle.load(copies / "bundle")
 
 
+def test_openvino_bundle_is_refused_when_its_weights_have_no_hash(copies: Path) -> None:
+    path = copies / "bundle" / BUNDLE_FILE
+    files = json.loads(path.read_text())["files"]
+    files["model.xml"] = files["model.tflite"]
+    edit(path, format="openvino", model_file="model.xml", files=files)
+    with pytest.raises(InputError, match=r"'model\.bin' has no recorded hash"):
+        Bundle.load(copies / "bundle")
+
+
 def test_labels_are_refused_when_they_do_not_fit_the_model(copies: Path) -> None:
     edit(copies / "bundle" / BUNDLE_FILE, labels=["only one"])
     with pytest.raises(InputError, match="1 labels for a model of 3 classes"):

@@ -52,12 +52,19 @@ def command(
     from edgevit.calibration.sampling import HELD_OUT_SHARE, sample
     from edgevit.calibration.store import CALIBRATION_FILE, check_set, write_set
     from edgevit.data.dataset import Dataset
+    from edgevit.errors import InputError
     from edgevit.run import Run, newest_run
 
     opened = Run.load(run or newest_run(Path("runs")))
     target = out or Path("calibration") / opened.name
     storage.refuse_existing(target, force=force, marker=CALIBRATION_FILE)
-    dataset = Dataset.load(data or Path(opened.record.dataset.path))
+    photos = data or Path(opened.record.dataset.path)
+    if not photos.is_dir():
+        raise InputError(
+            f"the photos of the run {opened.root} are not at {photos}",
+            "Say where they are with --data DIR",
+        )
+    dataset = Dataset.load(photos)
     preprocessing = opened.record.spec.preprocessing
     held_out = max(1, image_count // HELD_OUT_SHARE)
     chosen = sample(dataset, preprocessing, images=image_count, held_out=held_out, seed=seed)

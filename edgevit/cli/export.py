@@ -89,7 +89,7 @@ def command(
     check_names(formats, precisions)
     job = open_job(Run.load(run or newest_run(Path("runs"))), data, calibration)
     console.note(f"Exporting {job.run.root}")
-    selections, left_out = select(job.trained_graph, formats, precisions)
+    selections, left_out = select(job.graph, formats, precisions)
     for problem in left_out:
         console.note(f"Left out: {problem}")
     targets = {bundle_path(exports, job.run, selection): selection for selection in selections}

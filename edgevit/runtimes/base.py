@@ -73,12 +73,14 @@ def check_classifier(
     *,
     format_name: str,
     pixel_dtypes: Collection[str] = ("uint8",),
+    score_dtypes: Collection[str] = ("float32",),
 ) -> None:
     """Check that a file is a classifier of pixels.
 
     Raises:
         InputError: if it does not take ``uint8 [1, height, width, 3]`` (or another of
-            ``pixel_dtypes``), or does not return ``[1, classes]``.
+            ``pixel_dtypes``), or does not return ``float32 [1, classes]`` (or another of
+            ``score_dtypes``).
     """
     remedy = f"Export the model with edgevit: edgevit export RUN --format {format_name}"
     if len(inputs) != 1 or len(outputs) != 1:
@@ -97,8 +99,12 @@ def check_classifier(
             f"{name} takes {inputs[0].dtype} {list(taken)}, pixels are uint8 [1, height, width, 3]",
             remedy,
         )
-    if len(given) != 2 or given[0] != 1:
-        raise InputError(f"{name} returns {list(given)}, probabilities are [1, classes]", remedy)
+    if outputs[0].dtype not in score_dtypes or len(given) != 2 or given[0] != 1:
+        raise InputError(
+            f"{name} returns {outputs[0].dtype} {list(given)}, probabilities are "
+            "float32 [1, classes]",
+            remedy,
+        )
 
 
 class Session(Protocol):

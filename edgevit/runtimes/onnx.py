@@ -59,7 +59,8 @@ def open_session(path: Path, threads: int, optimised: Path | None = None) -> Any
     try:
         import onnxruntime
     except ImportError as error:
-        reason = "" if isinstance(error, ModuleNotFoundError) else f" ({error})"
+        broken = " ".join(str(error).split())
+        reason = "" if isinstance(error, ModuleNotFoundError) else f" ({broken})"
         raise MissingDependencyError(
             f"running ONNX files needs onnxruntime{reason}", _INSTALL
         ) from None
@@ -119,6 +120,14 @@ class OnnxSession:
         return Placement(summary, dict(ops), 0)
 
 
+# Its own names of what NumPy calls otherwise.
+_NUMPY_NAMES = {"float": "float32", "double": "float64"}
+
+
 def _ports(nodes: Sequence[Any]) -> list[Port]:
     """Read what ONNX Runtime says; its types look like ``tensor(uint8)``."""
-    return [Port(re.sub(r"tensor\((.*)\)", r"\1", node.type), tuple(node.shape)) for node in nodes]
+    names = [re.sub(r"^tensor\((.*)\)$", r"\1", node.type) for node in nodes]
+    return [
+        Port(_NUMPY_NAMES.get(name, name), tuple(node.shape))
+        for name, node in zip(names, nodes, strict=True)
+    ]

@@ -91,6 +91,7 @@ class TFLiteSession:
             [_port(details) for details in outputs],
             format_name="tflite",
             pixel_dtypes=("uint8", "int8"),
+            score_dtypes=("float32", "uint8", "int8", "int16"),
         )
         self._interpreter = interpreter
         self._input_index: int = inputs[0]["index"]
@@ -176,7 +177,7 @@ def _imported(package: str, module: str, broken: list[str]) -> Any:
         return importlib.import_module(module).Interpreter
     except (ImportError, AttributeError) as error:
         # Such as a wheel that was built for another NumPy or a newer C library.
-        broken.append(f"{package} is installed but broken: {error}")
+        broken.append(f"{package} is installed but broken: {' '.join(str(error).split())}")
         return None
 
 

@@ -20,6 +20,7 @@ from edgevit.export.ops.images import (
     Input,
     MaxPool2D,
     Normalise,
+    PadConstant,
     Padding,
     SpaceToDepth,
 )
@@ -53,6 +54,7 @@ __all__ = [
     "Moving",
     "Normalise",
     "Op",
+    "PadConstant",
     "Padding",
     "PrependToken",
     "Relu",

@@ -51,4 +51,4 @@ class TokenWise(Op):
 
 
 class Moving(Op):
-    """An op that only moves or drops numbers: its output has the input's range and grid."""
+    """An op that only moves, drops or repeats numbers: the input's range and grid suit them."""

@@ -168,3 +168,34 @@ class SpaceToDepth(Moving):
         split = x.reshape(len(x), rows, self.block, columns, self.block, -1)
         squares = split.transpose(0, 1, 3, 2, 4, 5)
         return np.asarray(squares.reshape(len(x), rows, columns, depth), dtype=np.float32)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PadConstant(Moving):
+    """Put rows and columns of one pixel around an image; the pixel lies within the input's range.
+
+    Attributes:
+        before: Rows above, and columns on the left.
+        after: Rows below, and columns on the right.
+        value: ``float32 [channels]``.
+    """
+
+    before: int
+    after: int
+    value: Array
+
+    def shape(self, *inputs: Shape) -> Shape:
+        """Return the larger image's shape."""
+        height, width, channels = inputs[0]
+        added = self.before + self.after
+        return (height + added, width + added, channels)
+
+    def evaluate(self, *inputs: Any) -> Array:
+        """Pad."""
+        (x,) = inputs
+        padded = np.empty((len(x), *self.shape(x.shape[1:])), dtype=np.float32)
+        padded[:] = self.value
+        height, width = x.shape[1:3]
+        rows, columns = (slice(self.before, self.before + size) for size in (height, width))
+        padded[:, rows, columns] = x
+        return padded

@@ -46,7 +46,10 @@ def centre_residual(graph: DeployGraph) -> DeployGraph:
 
 
 def _stream(graph: DeployGraph, name: str) -> dict[str, Op] | None:
-    """Return the ops whose values are added up with ``name``; ``None`` if others read one."""
+    """Return the ops whose values are added up with ``name``; ``None`` if others read one.
+
+    The reader of the graph's output is its user.
+    """
     found: dict[str, Op] = {}
     pending = [name]
     while pending:
@@ -54,6 +57,8 @@ def _stream(graph: DeployGraph, name: str) -> dict[str, Op] | None:
         if op.name in found:
             continue
         found[op.name] = op
+        if op.name == graph.output:
+            return None
         if isinstance(op, (Add, AddConstant, PrependToken, TakeToken)):
             pending += op.inputs
         elif not isinstance(op, Dense):

@@ -14,8 +14,10 @@ from edgevit.export.passes.fold_attention_scale import fold_attention_scale
 from edgevit.export.passes.fold_batch_norm import fold_batch_norm
 from edgevit.export.passes.fold_layer_norm import fold_layer_norm
 from edgevit.export.passes.fold_normalise import fold_normalise
+from edgevit.export.passes.pad_pixels import pad_pixels
 from edgevit.export.passes.take_token_early import take_token_early
 from edgevit.export.passes.unfold_patches import unfold_patches
+from edgevit.metrics import Scores
 from edgevit.preprocessing import Pixels
 
 GraphPass = Callable[[DeployGraph], DeployGraph]
@@ -24,6 +26,7 @@ GraphPass = Callable[[DeployGraph], DeployGraph]
 # residual stream last: its first writer must be a dense layer by then.
 EXACT_PASSES: tuple[GraphPass, ...] = (
     fold_normalise,
+    pad_pixels,
     fold_batch_norm,
     fold_layer_norm,
     fold_attention_scale,
@@ -64,13 +67,22 @@ def run_passes(
         rewritten = graph_pass(graph)
         changed = rewritten is not graph
         after = rewritten.evaluate(probe) if changed else before
-        difference = float(np.max(np.abs(after - before)))
-        if not difference <= TOLERANCE:  # NaN fails too
-            raise CheckFailedError(
-                f"the pass {graph_pass.__name__} changed a probability by {difference:.2g}, "
-                f"allowed is {TOLERANCE:g}",
-                "This is a bug in edgevit, or the weights are not finite: please report it",
-            )
+        difference = check_same(graph_pass.__name__, before, after)
         reports.append(PassReport(graph_pass.__name__, changed, difference))
         graph, before = rewritten, after
     return graph, tuple(reports)
+
+
+def check_same(name: str, before: Scores, after: Scores) -> float:
+    """Return the largest change of a probability that a pass made.
+
+    Raises:
+        CheckFailedError: if it is above :data:`TOLERANCE`.
+    """
+    difference = float(np.max(np.abs(after - before)))
+    if not difference <= TOLERANCE:  # NaN fails too
+        raise CheckFailedError(
+            f"the pass {name} changed a probability by {difference:.2g}, allowed is {TOLERANCE:g}",
+            "This is a bug in edgevit, or the weights are not finite: please report it",
+        )
+    return difference

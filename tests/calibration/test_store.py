@@ -119,7 +119,7 @@ def test_set_is_refused_when_its_pixels_have_another_geometry(
 def test_set_is_refused_when_accuracy_is_measured_on_one_of_its_photos(
     calibration: CalibrationSet, index: int
 ) -> None:
-    complaint = rf"1 photos of the calibration set mine .* such as {HASHES[index][:12]}…"
+    complaint = rf"1 photo of the calibration set mine is .* such as {HASHES[index][:12]}…"
     with pytest.raises(InputError, match=complaint):
         check_set(calibration, PREPROCESSING, {"f" * 64, HASHES[index]}, "mine")
 
@@ -167,6 +167,25 @@ def test_images_are_refused_when_they_are_none(written: Path, data: bytes, compl
 def test_record_is_refused_when_its_count_leaves_one_part_empty(written: Path, count: int) -> None:
     edit(written, IMAGES_FILE, (written / IMAGES_FILE).read_bytes(), image_count=count)
     with pytest.raises(InputError, match="holds no calibration images"):
+        load_set(written)
+
+
+@pytest.mark.parametrize("name", [IMAGES_FILE, SHEET_FILE])
+def test_record_is_refused_when_a_file_has_no_hash(written: Path, name: str) -> None:
+    path = written / CALIBRATION_FILE
+    document = json.loads(path.read_text())
+    del document["files"][name]
+    path.write_text(json.dumps(document))
+    with pytest.raises(InputError, match=f"{name} has no recorded hash"):
+        load_set(written)
+
+
+@pytest.mark.parametrize("changes", [{"image_sha256": []}, {"labels": [0]}])
+def test_record_is_refused_when_an_image_has_no_hash_or_label(
+    written: Path, changes: Mapping[str, list[int]]
+) -> None:
+    edit(written, IMAGES_FILE, (written / IMAGES_FILE).read_bytes(), **changes)
+    with pytest.raises(InputError, match=r"hashes and \d labels for 5 images"):
         load_set(written)
 
 

@@ -25,6 +25,7 @@ from edgevit.data.dataset import (
     render_photos,
 )
 from edgevit.documents import write
+from edgevit.export.exporter import open_job
 from edgevit.run import Run
 from edgevit.storage import record_of
 from tests.bench.standin import SPEC
@@ -48,6 +49,16 @@ def with_splits(dataset: Dataset, root: Path, **splits: SplitName) -> Dataset:
     files = {PHOTOS_FILE: record_of(root / PHOTOS_FILE)}
     write(root / DATASET_FILE, KIND, SCHEMA_VERSION, replace(dataset.record, files=files))
     return Dataset.load(root)
+
+
+@contextmanager
+def away(dataset: Dataset) -> Iterator[None]:
+    """Move the prepared photos away, as on a device that has only the run and the set."""
+    moved = dataset.root.rename(dataset.root.with_name("moved"))
+    try:
+        yield
+    finally:
+        moved.rename(dataset.root)
 
 
 def assert_one_line(capsys: Captured, *words: str) -> None:
@@ -100,11 +111,14 @@ def test_calibrate_holds_out_a_quarter_more_when_there_are_enough(
     assert sorted(chosen.labels[:3]) == [0, 1, 2]
 
 
-def test_calibrate_exits_2_when_the_set_exists(run: Run, capsys: Captured) -> None:
+def test_calibrate_exits_2_when_the_set_exists(
+    run: Run, dataset: Dataset, capsys: Captured
+) -> None:
     assert main(["calibrate", "--images", "2"]) == 0
     before = load_set(Path("calibration/colours")).sha256
     capsys.readouterr()
-    assert main(["calibrate", "--images", "1"]) == 2
+    with away(dataset):  # noticed before the photos are looked for
+        assert main(["calibrate", "--images", "1"]) == 2
     assert_one_line(capsys, "calibration/colours exists already", "--force")
     assert load_set(Path("calibration/colours")).sha256 == before
     assert main(["calibrate", "--images", "1", "--force"]) == 0
@@ -125,7 +139,7 @@ def test_calibrate_exits_2_when_the_photos_are_gone(
 ) -> None:
     dataset.root.rename("moved")
     assert main(["calibrate"]) == 2
-    assert_one_line(capsys, str(dataset.root))
+    assert_one_line(capsys, f"are not at {dataset.root}", "--data DIR")
     assert not Path("calibration").exists()
 
 
@@ -165,16 +179,6 @@ def vit_set(tmp_path_factory: pytest.TempPathFactory, vit_run: Run) -> Path:
     return target
 
 
-@contextmanager
-def away(dataset: Dataset) -> Iterator[None]:
-    """Move the prepared photos away, as on a device that has only the run and the set."""
-    moved = dataset.root.rename(dataset.root.with_name("moved"))
-    try:
-        yield
-    finally:
-        moved.rename(dataset.root)
-
-
 def export(run: Run, *options: str) -> int:
     return main(["export", str(run.root), "--format", "onnx", *options])
 
@@ -209,6 +213,9 @@ def test_ranges_are_the_sets_when_one_is_given(
     without = Bundle.load(Path("exports/tiny.onnx.int8"))
     drawn = sample(vit_photos, vit_run.record.spec.preprocessing)
     assert without.record.source.calibration_sha256 == drawn.sha256 != load_set(vit_set).sha256
+    given = open_job(vit_run, None, vit_set)
+    np.testing.assert_array_equal(given.calibration.images, load_set(vit_set).images)
+    np.testing.assert_array_equal(given.held_out.pixels, load_set(vit_set).held_out)
 
 
 def test_export_names_both_ways_out_when_the_photos_are_gone(
@@ -241,8 +248,13 @@ def test_export_exits_2_when_the_set_holds_photos_that_measure_accuracy(
     hashes = vit_photos.split(split).hashes()[:2]
     cheat = CalibrationSet(pixels[:1], pixels[1:], hashes, (0, 0), preprocessing.geometry, 0)
     write_set(Path("set"), cheat, vit_photos.classes, vit_photos.sha256)
+    words = "2 photos of the calibration set set are in the run's validation or test split"
     assert export(vit_run, "--calibration", "set") == 2
-    assert_one_line(capsys, "2 photos of the calibration set set are in the run's validation or")
+    assert_one_line(capsys, words)
+    if split == "test":  # the run itself knows these
+        with away(vit_photos):
+            assert export(vit_run, "--calibration", "set") == 2
+        assert_one_line(capsys, words)
     assert not Path("exports").exists()
 
 

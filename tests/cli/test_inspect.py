@@ -156,3 +156,11 @@ def test_inspect_exits_2_when_there_is_no_bundle(bundle: Path, run: Any, capsys:
 
 def test_mark_is_a_dash_when_nothing_was_checked() -> None:
     assert [mark_of(outcome) for outcome in (True, False, None)] == ["✓", "✗", "–"]
+
+
+def test_inspect_exits_2_when_the_weights_have_no_size(bundle: Path, capsys: Captured) -> None:
+    path = bundle / BUNDLE_FILE
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps({**document, "fp32_weights_bytes": 0}))
+    assert main(["inspect", str(bundle)]) == 2
+    assert "the weights cannot have 0 bytes" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from edgevit.export.exporter import ExportJob, bundle_path, export
-from edgevit.export.lowering import Files, Source
+from edgevit.export.lowering import Files
 from edgevit.export.precision import PROMISES, Precision
 from edgevit.export.registry import LOWERINGS, Selection
 from edgevit.runtimes.classifier import open_classifier, predict_all
@@ -38,8 +38,7 @@ class FormatTemplate:
 
     def written(self, job: ExportJob, precision: Precision) -> Files:
         recipe = self.selection(job, precision).recipe
-        calibration = job.calibration if recipe.calibrated else None
-        return recipe.write(Source(job.graph, job.card), calibration)
+        return recipe.write(job.source(recipe))
 
     def test_table_is_complete_when_listed(self, job: ExportJob) -> None:
         assert set(LOWERINGS.get(self.format_name).recipes(job.graph)) == set(self.precisions)

@@ -12,7 +12,6 @@ from safetensors.numpy import save_file
 
 from edgevit import storage
 from edgevit.bundle import Bundle, RungRecord
-from edgevit.calibration.statistics import Calibration
 from edgevit.cli.main import main
 from edgevit.data.dataset import Dataset
 from edgevit.errors import CheckFailedError, InputError
@@ -31,21 +30,19 @@ def selected(
     return selection
 
 
-def with_writer(
-    selection: Selection, write: Callable[[Source, Calibration | None], Files]
-) -> Selection:
+def with_writer(selection: Selection, write: Callable[[Source], Files]) -> Selection:
     return replace(selection, recipe=replace(selection.recipe, write=write))
 
 
 def zeroing(selection: Selection) -> Selection:
     """Lose one weight tensor on the way."""
 
-    def write(source: Source, calibration: Calibration | None) -> Files:
+    def write(source: Source) -> Files:
         op = source.graph.op("block_2/mlp_1")
         assert isinstance(op, Dense)
         broken = replace(op, kernel=np.zeros_like(op.kernel))
         damaged = replace(source, graph=source.graph.edit({op.name: (broken,)}))
-        return selection.recipe.write(damaged, calibration)
+        return selection.recipe.write(damaged)
 
     return with_writer(selection, write)
 

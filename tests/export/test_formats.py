@@ -27,7 +27,7 @@ from tests.models.template import stirred
 
 class TestTFLite(FormatTemplate):
     format_name = "tflite"
-    precisions = ("fp32", "fp16", "int8", "int8-dynamic")
+    precisions = ("fp32", "fp16", "int8", "int8-dynamic", "int8-full")
 
 
 class TestOnnx(FormatTemplate):
@@ -66,7 +66,7 @@ def test_all_names_what_it_leaves_out_when_a_pair_cannot_be_made(job: ExportJob)
     assert [selection.lowering.name for selection in selections] == ["tflite", "onnx"]
     assert left_out == ("openvino cannot have int8-dynamic",)
     everything, _ = select(job.graph, ["all"], ["all"])
-    assert len(everything) == 11
+    assert len(everything) == 12
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,8 @@ def test_every_convolution_is_int8_when_there_is_a_chain(
     graph, _ = exporter.run_passes(vgg, pixels)
     (selection,), _ = select(graph, [format_name], ["int8"])
     assert selection.recipe.calibrated
-    files = selection.recipe.write(Source(graph, job.card), Calibration(graph, pixels))
+    prepared = selection.recipe.prepare(Calibration(graph, pixels))
+    files = selection.recipe.write(Source(prepared.graph, job.card, prepared))
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
     file = selection.lowering.describe(tmp_path / selection.lowering.model_file)
@@ -107,7 +108,7 @@ class NumpyFormat:
     def recipes(self, graph: DeployGraph) -> Mapping[Precision, Recipe]:
         return {"fp32": Recipe(self.write, calibrated=False, applied={"all": "float32"})}
 
-    def write(self, source: Source, calibration: Calibration | None) -> Files:
+    def write(self, source: Source) -> Files:
         NumpyFormat.graph = source.graph
         held = {f"{op.name}/{k}": v for op in source.graph.ops for k, v in op.arrays().items()}
         return {self.model_file: b"".join(np.ascontiguousarray(held[k]).tobytes() for k in held)}

@@ -64,6 +64,11 @@ CASES: dict[str, tuple[ops.Op, ...]] = {
         ops.Add(name="y", inputs=("c", "r")),
     ),
     "max pooling": (ops.MaxPool2D(name="y", inputs=("small",), size=2),),
+    "padded by a pixel": (
+        ops.PadConstant(
+            name="y", inputs=("small",), before=1, after=2, value=np.float32([3, 1, -2])
+        ),
+    ),
     "space to depth": (
         ops.SpaceToDepth(name="deep", inputs=("small",), block=2),
         ops.Reshape(name="y", inputs=("deep",), target=(6, 12)),

@@ -35,7 +35,7 @@ def write(job: ExportJob, format_name: str, folder: Path, precision: Precision =
     """Write a file for the run's graph and the card, and return its path."""
     lowering = LOWERINGS.get(format_name)
     recipe = lowering.recipes(job.graph)[precision]
-    for name, data in recipe.write(Source(job.graph, CARD), None).items():
+    for name, data in recipe.write(Source(job.graph, CARD)).items():
         (folder / name).write_bytes(data)
     return folder / lowering.model_file
 

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from edgevit.calibration.ranges import min_max
 from edgevit.calibration.statistics import Calibration
 from edgevit.export.graph import DeployGraph
+from edgevit.export.onnx_schemes import Product, Static
+from edgevit.export.onnx_writer import OnnxWriter
 from edgevit.export.ops import (
     Add,
     Conv2D,
@@ -35,6 +38,7 @@ from edgevit.export.quantised import (
 )
 
 RANDOM = np.random.default_rng(0)
+_START = RANDOM.bit_generator.state
 INPUT = Input(name="pixels", inputs=(), height=4, width=4)
 SHIFTED = Normalise(
     name="shifted",
@@ -43,6 +47,12 @@ SHIFTED = Normalise(
     offset=np.float32([-120, -110, -100]),
     swap_channels=False,
 )
+
+
+@pytest.fixture(autouse=True)
+def same_numbers() -> None:
+    """Draw the same numbers in each test, whatever ran before it."""
+    RANDOM.bit_generator.state = _START
 
 
 def normal(*shape: int) -> np.ndarray:
@@ -71,7 +81,7 @@ def reshape(name: str, source: str, *target: int) -> Reshape:
 def grids_of(*ops: Op) -> dict[str, AffineUint8]:
     graph = DeployGraph((INPUT, *ops))
     pixels = RANDOM.integers(0, 256, (3, 4, 4, 3), dtype=np.uint8)
-    return activation_grids(graph, Calibration(graph, pixels).ranges)
+    return activation_grids(graph, Calibration(graph, pixels).ranges(min_max))
 
 
 @pytest.mark.parametrize(
@@ -140,6 +150,37 @@ def test_levels_are_zero_when_a_channel_has_no_weights() -> None:
     assert not levels[:, 2].any()
     assert np.isfinite(scales).all()
     assert (scales > 0).all()
+
+
+def test_scale_is_no_smaller_than_asked_for_when_weights_are_tiny() -> None:
+    kernel = normal(3, 4) * np.float32([1, 1e-9, 1e-42, 0])
+    with np.errstate(divide="raise", over="raise", invalid="raise"):
+        levels, scales = int8_per_channel(kernel, 1, np.float32([0, 1e-3, 1e-3, 0]))
+        least, _ = int8_per_channel(kernel, 1)
+    np.testing.assert_array_equal(scales[1:3], np.float32([1e-3, 1e-3]))
+    assert (np.abs(levels * scales - kernel) <= 0.5001 * scales).all()
+    assert not levels[:, 1:].any()
+    np.testing.assert_array_equal(levels[:, 0], least[:, 0])
+
+
+@pytest.mark.parametrize("tiny", [1e-3, 1e-9, 1e-30, 0])
+def test_bias_is_kept_when_the_weights_of_its_channel_are_tiny(tiny: float) -> None:
+    onnx = pytest.importorskip("onnx")
+    layer = dense("d", "x", 6)
+    kernel = layer.kernel * np.float32([1, 1, tiny, 1, 1])
+    writer = OnnxWriter()
+    scheme = Static({"x": AffineUint8(0.01, 3)}, integer_pixels=False)
+    scheme.product(writer, Product("Gemm", "d", "x", "x", "x", kernel, layer.bias, 1, {}))
+    data = writer.render(("x", (1, 6)), ("d", (1, 5)), {})
+    held = {
+        c.name: onnx.numpy_helper.to_array(c) for c in onnx.load_from_string(data).graph.initializer
+    }
+    step = held["d/bias/scale"].astype(np.float64)
+    np.testing.assert_allclose(step, 0.01 * held["d/kernel/scale"], rtol=1e-6)
+    assert (np.abs(held["d/bias/levels"] * step - layer.bias) <= 0.501 * step + 1e-6).all()
+    assert np.abs(held["d/bias/levels"].astype(np.int64)).max() <= 2**30
+    weights = held["d/kernel/levels"] * held["d/kernel/scale"]
+    assert (np.abs(weights - kernel) <= 0.5001 * held["d/kernel/scale"]).all()
 
 
 CHAINS: dict[str, tuple[Sequence[Op], bool]] = {

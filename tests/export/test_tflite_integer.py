@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
+from edgevit.calibration.statistics import Calibration
 from edgevit.export import ops
 from edgevit.export.exporter import ExportJob
 from edgevit.export.graph import DeployGraph
-from edgevit.export.observed_ranges import observe_ranges
 from edgevit.export.passes.rotate_residual import rotate_residual
-from edgevit.export.tflite_integer import integer_refusal, write_integer
+from edgevit.export.tflite_integer import integer_ranges, integer_refusal, write_integer
 from edgevit.preprocessing import Pixels
 from edgevit.runtimes.classifier import predict_all
 from edgevit.runtimes.tflite import TFLiteSession
@@ -63,6 +63,11 @@ CASES: dict[str, tuple[ops.Op, ...]] = {
         ops.Reshape(name="b", inputs=("r",), target=(24, 5)),
         ops.Add(name="y", inputs=("a", "b")),
     ),
+    "padded by a pixel": (
+        ops.PadConstant(
+            name="y", inputs=("small",), before=1, after=2, value=np.float32([0, 1, -1])
+        ),
+    ),
     "max pooling": (ops.MaxPool2D(name="y", inputs=("small",), size=2),),
     "space to depth": (ops.SpaceToDepth(name="y", inputs=("small",), block=2),),
     "head": (
@@ -110,8 +115,12 @@ def opened(data: bytes) -> Any:
     return interpreter
 
 
-def written(graph: DeployGraph, pixels: Pixels = PIXELS) -> Any:
-    return opened(write_integer(graph, observe_ranges(graph, pixels)))
+def integer_file(graph: DeployGraph, pixels: Pixels = PIXELS) -> bytes:
+    return write_integer(graph, integer_ranges(graph, Calibration(graph, pixels).ranges))
+
+
+def written(graph: DeployGraph) -> Any:
+    return opened(integer_file(graph))
 
 
 def answer(interpreter: Any, image: Pixels) -> np.ndarray:
@@ -190,7 +199,7 @@ def test_roundings_do_not_add_up_when_many_are_summed() -> None:
 def test_answers_are_the_graphs_when_a_model_is_written(job: ExportJob) -> None:
     graph = rotate_residual(job.graph)
     assert graph is not job.graph
-    data = write_integer(graph, observe_ranges(graph, job.calibration_set.images))
+    data = integer_file(graph, job.calibration_set.images)
     session = TFLiteSession(opened(data), "model")
     actual = predict_all(session, job.held_out.pixels, "")
     assert np.ptp(job.held_out.reference) > 0.3
@@ -198,7 +207,7 @@ def test_answers_are_the_graphs_when_a_model_is_written(job: ExportJob) -> None:
 
 
 def test_no_number_is_a_float_when_written(job: ExportJob) -> None:
-    data = write_integer(job.graph, observe_ranges(job.graph, job.calibration_set.images))
+    data = integer_file(job.graph, job.calibration_set.images)
     interpreter = opened(data)
     dtypes = {np.dtype(detail["dtype"]).kind for detail in interpreter.get_tensor_details()}
     assert dtypes <= {"i", "u"}
@@ -206,9 +215,8 @@ def test_no_number_is_a_float_when_written(job: ExportJob) -> None:
 
 
 def test_bytes_are_the_same_when_written_twice(job: ExportJob) -> None:
-    ranges = observe_ranges(job.graph, job.calibration_set.images)
-    again = observe_ranges(job.graph, job.calibration_set.images)
-    assert write_integer(job.graph, ranges) == write_integer(job.graph, again)
+    first, second = (integer_file(job.graph, job.calibration_set.images) for _ in range(2))
+    assert first == second
 
 
 @pytest.mark.parametrize(

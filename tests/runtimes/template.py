@@ -43,7 +43,8 @@ FOREIGN = {
     "channels first": r"takes uint8 \[1, 3, 16, 16\], pixels are uint8 \[1, height, width, 3\]",
     "any size": r"takes uint8 \[1, \S+, \S+, 3\], pixels are",
     "any batch": r"takes uint8 \[\S+, 16, 16, 3\], pixels are",
-    "image": r"returns \[1, 16, 16, 3\], probabilities are \[1, classes\]",
+    "image": r"returns float32 \[1, 16, 16, 3\], probabilities are float32 \[1, classes\]",
+    "levels": r"returns u?int8 \[1, 768\], probabilities are float32 \[1, classes\]",
 }
 
 
@@ -72,7 +73,8 @@ def colour_graph() -> DeployGraph:
 def colour_files(format_name: str, precision: Precision) -> Mapping[str, bytes]:
     """Write the graph as an export does."""
     recipe = LOWERINGS.get(format_name).recipes(colour_graph())[precision]
-    return recipe.write(Source(colour_graph(), CARD), Calibration(colour_graph(), PHOTOS))
+    prepared = recipe.prepare(Calibration(colour_graph(), PHOTOS))
+    return recipe.write(Source(prepared.graph, CARD, prepared))
 
 
 class _BrokenFinder(MetaPathFinder):
@@ -83,7 +85,7 @@ class _BrokenFinder(MetaPathFinder):
 
     def find_spec(self, name: str, path: Any, target: ModuleType | None = None) -> None:
         if name == self._name:
-            raise ImportError("libnone.so.6: cannot open shared object file")
+            raise ImportError("libnone.so.6:\n  cannot open shared object file")
 
 
 class RuntimeTemplate:
@@ -148,13 +150,20 @@ class RuntimeTemplate:
             session.invoke(np.zeros(shape, dtype=np.uint8))
         assert session.invoke(PHOTOS[:1]).argmax() == LABELS[0]  # it still works
 
+    @pytest.mark.parametrize("dtype", [np.float32, np.uint16])
+    def test_pixels_are_refused_when_they_are_not_uint8(self, tmp_path: Path, dtype: Any) -> None:
+        with pytest.raises(ValueError, match=r"float|FLOAT|uint16|UINT16"):
+            self.opened(tmp_path).invoke(PHOTOS[:1].astype(dtype))
+
     def test_placement_names_every_place_when_asked(self, tmp_path: Path) -> None:
         placement = self.opened(tmp_path).placement()
         assert sum(placement.ops.values()) >= 3  # dense, softmax and at least a cast
         assert all(place in placement.summary for place in placement.ops)
 
     @pytest.mark.parametrize("length", [0, 8, 1000, -1000])
-    def test_open_refuses_when_a_file_is_truncated(self, tmp_path: Path, length: int) -> None:
+    def test_open_refuses_when_a_file_is_truncated(
+        self, tmp_path: Path, length: int, capfd: pytest.CaptureFixture[str]
+    ) -> None:
         path = self.write(tmp_path)
         for part in sorted(tmp_path.iterdir()):
             whole = part.read_bytes()
@@ -163,14 +172,18 @@ class RuntimeTemplate:
                 self.runtime.open(path, 1)
             part.write_bytes(whole)
         self.runtime.open(path, 1)
+        assert capfd.readouterr() == ("", "")  # what is wrong stands in the error
 
-    def test_open_refuses_when_the_file_is_something_else(self, tmp_path: Path) -> None:
+    def test_open_refuses_when_the_file_is_something_else(
+        self, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
         path = self.write(tmp_path)
         random = np.random.default_rng(0).bytes(path.stat().st_size)
         for data in (random, b"\xff\xd8\xff\xe0 a photo, not a model", b"\n\n{}\n"):
             path.write_bytes(data)
             with self.refused("again"):
                 self.runtime.open(path, 1)
+        assert capfd.readouterr() == ("", "")
 
     def test_open_refuses_when_a_file_is_missing(self, tmp_path: Path) -> None:
         path = self.write(tmp_path)
@@ -223,7 +236,7 @@ class RuntimeTemplate:
         monkeypatch.delitem(sys.modules, self.module, raising=False)
         monkeypatch.setattr(sys, "meta_path", [_BrokenFinder(self.module), *sys.meta_path])
         with pytest.raises(MissingDependencyError, match=r"libnone\.so\.6: cannot open"):
-            self.runtime.open(path, 1)
+            self.runtime.open(path, 1)  # in one line
 
     def test_nothing_is_printed_and_no_toolchain_loaded_when_all_is_well(
         self, tmp_path: Path

@@ -52,6 +52,9 @@ class TestOnnx(RuntimeTemplate):
             nodes.append(helper.make_node("Identity", ["g"], ["y"]))
         else:
             nodes.append(helper.make_node("Flatten", ["g"], ["y"]))
+        if kind == "levels":
+            outputs = [value("y", TensorProto.UINT8, (1, 768))]
+            nodes = [helper.make_node("Flatten", ["x"], ["y"])]
         if kind == "two outputs":
             outputs.append(value("f", TensorProto.FLOAT, _PIXELS))
         return write_model(folder / "foreign.onnx", inputs, outputs, nodes)

@@ -33,6 +33,8 @@ class TestOpenVino(RuntimeTemplate):
         if kind == "two inputs":
             inputs.append(ov.parameter((1,), np.float32, name="size"))
             answer = ov.multiply(floats, inputs[1])
+        if kind == "levels":
+            answer = inputs[0]
         if kind != "image":
             answer = ov.reshape(answer, np.array([1, -1]), special_zero=False)
         outputs = [answer, floats] if kind == "two outputs" else [answer]
@@ -92,12 +94,21 @@ class TestOpenVino(RuntimeTemplate):
             (colour_graph().ops[0], conv, flat, Softmax(name="s", inputs=("flat",)))
         )
         recipe = LOWERINGS.get("openvino").recipes(graph)["fp32"]
-        for name, data in recipe.write(Source(graph, CARD), None).items():
+        for name, data in recipe.write(Source(graph, CARD)).items():
             (tmp_path / name).write_bytes(data)
         kinds = [kind for kind, _, _ in executed_ops(compile_model(tmp_path / "model.xml", 1))]
         assert kinds.count("Convolution") == 1
         assert kinds.count("Reshape") == 1  # of the image, not of the bias
         assert not {"Input", "Output", "Const", "Reorder"} & set(kinds)
+
+    def test_type_is_named_when_numpy_has_none_such(self, tmp_path: Path) -> None:
+        for given, returned in (("u4", "f32"), ("u8", "bf16")):
+            pixels = ov.parameter(_PIXELS, getattr(openvino.Type, given), name="x")
+            flat = ov.reshape(ov.convert(pixels, returned), np.array([1, -1]), special_zero=False)
+            path = tmp_path / "foreign.xml"
+            openvino.save_model(openvino.Model([flat], [pixels], "m"), path, compress_to_fp16=False)
+            with self.refused("takes u4" if given == "u4" else "returns bf16"):
+                self.runtime.open(path, 1)
 
     def test_open_refuses_when_the_weights_are_another_files(self, tmp_path: Path) -> None:
         path = self.write(tmp_path)
