@@ -75,6 +75,12 @@ check: install ## Lint, formatting and types.
 	$(BIN)/ruff format --check .
 	cd $(VENV) && bin/mypy --config-file ../pyproject.toml -p edgevit
 
+# As a script: with -m the repository's edgevit/ folder would hide the installed package.
+.PHONY: benchmark
+benchmark: install ## Speed against the other toolchains, side by side (the first time 45 min, 16 GB).
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'nncf>=3.0' 'tf2onnx>=1.16'
+	$(BIN)/python benchmarks/run.py
+
 # pip-tools rather than uv: uv leaves the upper bounds of Requires-Python aside, pip does not.
 .PHONY: lock
 lock: ## Resolve requirements.lock again.

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from edgevit.bundle import TensorRecord
-from edgevit.errors import MissingDependencyError
 from edgevit.export.graph import DeployGraph
 from edgevit.export.lower_onnx import INPUT_NAME, OUTPUT_NAME, write_onnx
 from edgevit.export.lowering import FileDescription, Files, Recipe, Source
@@ -27,7 +26,12 @@ from edgevit.export.onnx_schemes import Float, Scheme
 from edgevit.export.ops import Array
 from edgevit.export.passes.migrate_scale import migrate_scale
 from edgevit.export.precision import Precision
-from edgevit.runtimes.openvino import PRECISION_KEY, compile_model, executed_ops
+from edgevit.runtimes.openvino import (
+    PRECISION_KEY,
+    compile_model,
+    executed_ops,
+    load_openvino,
+)
 
 MODEL_FILE = "model.xml"
 WEIGHTS_FILE = "model.bin"
@@ -82,13 +86,7 @@ def _static_scheme(source: Source) -> Scheme:
 
 
 def _load_openvino() -> Any:
-    try:
-        import openvino
-    except ImportError:
-        raise MissingDependencyError(
-            "writing OpenVINO files needs openvino", "pip install 'edgevit[export]'"
-        ) from None
-    return openvino
+    return load_openvino("writing OpenVINO files", "pip install 'edgevit[export]'")
 
 
 def _name_by_order(model: Any) -> None:

@@ -148,7 +148,7 @@ _RECIPES: dict[Precision, Recipe] = {
         calibrated=True,
         prepare=_prepare_integer,
         applied={
-            "all": "int8, calibrated ranges",
+            "all": "int8, calibrated ranges; the head int16",
             "weights": "int8, one scale per output channel",
             "input and output": "uint8",
         },

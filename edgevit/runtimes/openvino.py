@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,27 @@ class OpenVinoRuntime:
         return OpenVinoSession(compile_model(path, threads), str(path))
 
 
+def load_openvino(purpose: str, install: str) -> Any:
+    """Import OpenVINO, without letting it report its use over the network.
+
+    Args:
+        purpose: What it is needed for, for the error.
+        install: The command that installs it.
+
+    Raises:
+        MissingDependencyError: if it is not installed or cannot be imported.
+    """
+    # On import it sends usage data if this package is there, and waits where there is no network.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    try:
+        import openvino
+    except ImportError as error:
+        broken = " ".join(str(error).split())
+        reason = "" if isinstance(error, ModuleNotFoundError) else f" ({broken})"
+        raise MissingDependencyError(f"{purpose} needs openvino{reason}", install) from None
+    return openvino
+
+
 def compile_model(path: Path, threads: int) -> Any:
     """Compile a file for the CPU, for the lowest latency of one image.
 
@@ -52,14 +74,7 @@ def compile_model(path: Path, threads: int) -> Any:
         MissingDependencyError: if OpenVINO is not installed.
         InputError: if a file is missing or damaged.
     """
-    try:
-        import openvino
-    except ImportError as error:
-        broken = " ".join(str(error).split())
-        reason = "" if isinstance(error, ModuleNotFoundError) else f" ({broken})"
-        raise MissingDependencyError(
-            f"running OpenVINO files needs openvino{reason}", _INSTALL
-        ) from None
+    openvino = load_openvino("running OpenVINO files", _INSTALL)
     for part in (path, path.with_suffix(".bin")):
         if not part.is_file():
             raise InputError(f"{part} does not exist", _DAMAGED_REMEDY)
