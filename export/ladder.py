@@ -140,7 +140,8 @@ def check_values(
     if not np.isfinite(answers).all():
         ladder.decide("values", False, "some probabilities are not finite")
     promise = PROMISES[precision]
-    cosine, sqnr_db = _similarity(images.reference, answers)
+    centred = _centred if promise.integer_only else _centred_logits
+    cosine, sqnr_db = _similarity(centred(images.reference), centred(answers))
     same = images.reference.argmax(axis=1) == answers.argmax(axis=1)
     ranked = np.sort(images.reference, axis=1)
     decisive = ranked[:, -1] - ranked[:, -2] >= DECISIVE_MARGIN
@@ -154,17 +155,19 @@ def check_values(
     )
 
 
-def _similarity(reference: Scores, answers: Scores) -> tuple[float, float]:
-    """Return mean cosine and SQNR in dB of the centred log-probabilities (that is, logits)."""
-    expected, actual = _centred_logits(reference), _centred_logits(answers)
+def _similarity(expected: _Floats, actual: _Floats) -> tuple[float, float]:
+    """Return mean cosine and SQNR in dB of rows."""
     norms = np.linalg.norm(expected, axis=1) * np.linalg.norm(actual, axis=1)
     cosine = float(np.mean(np.sum(expected * actual, axis=1) / np.maximum(norms, 1e-12)))
     return cosine, _sqnr_db(expected, actual)
 
 
 def _centred_logits(probabilities: Scores) -> _Floats:
-    logits = np.log(np.maximum(probabilities.astype(np.float64), 1e-7))
-    return np.asarray(logits - logits.mean(axis=1, keepdims=True))
+    return _centred(np.log(np.maximum(probabilities.astype(np.float64), 1e-7)))
+
+
+def _centred(values: _Floats) -> _Floats:
+    return np.asarray(values - values.mean(axis=1, keepdims=True))
 
 
 def check_weights(

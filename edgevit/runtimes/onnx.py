@@ -116,7 +116,7 @@ class OnnxSession:
         except (AttributeError, RuntimeError):  # before ONNX Runtime 1.24
             names = ", ".join(self._session.get_providers())
             return Placement(f"{names}; this ONNX Runtime does not list its ops", {}, 0)
-        summary = ", ".join(f"{provider}: {count} ops" for provider, count in ops.items())
+        summary = ", ".join(f"{name}: {count} nodes before fusion" for name, count in ops.items())
         return Placement(summary, dict(ops), 0)
 
 

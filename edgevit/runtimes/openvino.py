@@ -22,7 +22,7 @@ _DAMAGED_REMEDY = "Copy the .xml and the .bin file again, or export the bundle a
 # The root element, behind the XML declaration.
 _IR_MARK, _HEAD_BYTES = b"<net", 256
 
-# Where a file says in what its float ops are to compute: a CPU with AMX takes bfloat16 otherwise.
+# Where a file says in what a CPU shall compute its float ops.
 PRECISION_KEY = ("edgevit", "inference_precision")
 
 
