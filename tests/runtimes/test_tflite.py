@@ -7,15 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 
 from edgevit.bundle import Bundle
 from edgevit.errors import InputError
+from edgevit.export.precision import Precision
 from edgevit.run import Run
+from edgevit.runtimes import tflite
 from edgevit.runtimes.base import Session
 from edgevit.runtimes.classifier import open_classifier, predict_all
 from edgevit.runtimes.tflite import TFLiteRuntime, placement_of
 from tests.bench.standin import COLOURS, SIZE, colour_model, photo_of
-from tests.runtimes.template import FOREIGN, RuntimeTemplate
+from tests.runtimes.template import FOREIGN, RuntimeTemplate, colour_files
 
 KINDS = ("float", "uint8", "int8", "partitions")
 
@@ -167,3 +170,20 @@ def test_predict_all_refuses_when_there_are_no_photos(bundle: Path) -> None:
     pixels = np.zeros((0, 16, 16, 3), dtype=np.uint8)
     with pytest.raises(InputError, match="no photo"):
         predict_all(open_classifier(bundle, 1).session, pixels)
+
+
+@pytest.mark.parametrize(("precision", "refused"), [("int8-dynamic", True), ("fp16", False)])
+def test_run_time_ranges_are_refused_when_the_old_runtime_gets_them_wrong(
+    tmp_path: Path, precision: Precision, refused: bool
+) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(colour_files("tflite", precision)["model.tflite"])
+    interpreter = Interpreter(str(path))
+    interpreter.allocate_tensors()
+    if not refused:
+        tflite._refuse_run_time_ranges(interpreter, path)
+        return
+    with pytest.raises(
+        InputError, match=r"which tflite-runtime computes wrongly\. Export it as fp16"
+    ):
+        tflite._refuse_run_time_ranges(interpreter, path)
