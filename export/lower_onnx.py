@@ -163,7 +163,7 @@ def _(op: ops.PadConstant, to: _Emission) -> str:
 
     x = (band("above", op.before, width), to.channels_first(source), band("below", op.after, width))
     tall = to.writer.node("Concat", x, f"{op.name}/tall", axis=2)
-    x = (band("left", rows, op.before), tall, band("right", rows, op.after))
+    x = (band("left", rows, op.before), tall, band("right", rows, op.after + op.spare))
     return to.writer.node("Concat", x, op.name, axis=3)
 
 
@@ -215,7 +215,11 @@ def _(op: ops.MaxPool2D, to: _Emission) -> str:
 
 @_emit.register
 def _(op: ops.Reshape, to: _Emission) -> str:
-    return to.writer.reshape(to.spatial(op.inputs[0]), op.name, to.shape_of(op.name))
+    shape = to.shape_of(op.name)
+    if len(op.target) == 3:
+        to.channels_last.add(op.name)
+        shape = (1, *op.target)
+    return to.writer.reshape(to.spatial(op.inputs[0]), op.name, shape)
 
 
 @_emit.register

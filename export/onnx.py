@@ -12,6 +12,7 @@ import numpy as np
 
 from edgevit.bundle import TensorRecord
 from edgevit.calibration.ranges import min_max
+from edgevit.calibration.statistics import Calibration
 from edgevit.export.graph import DeployGraph
 from edgevit.export.lower_onnx import INPUT_NAME, OUTPUT_NAME, write_onnx
 from edgevit.export.lowering import FileDescription, Files, Recipe, Source
@@ -19,6 +20,7 @@ from edgevit.export.onnx_metadata import metadata_props
 from edgevit.export.onnx_schemes import Dynamic, Float, Scheme, Static
 from edgevit.export.onnx_writer import load_onnx
 from edgevit.export.ops import Array, Attention, Conv2D
+from edgevit.export.passes.join_pixels import join_pixels
 from edgevit.export.passes.migrate_scale import migrate_scale
 from edgevit.export.precision import Precision
 from edgevit.export.quantised import activation_grids, has_integer_pixels
@@ -55,13 +57,18 @@ class OnnxLowering:
         return _describe(path)
 
 
-def static_scheme(source: Source, *, integer_bias: bool = True) -> Scheme:
+def static_scheme(source: Source, *, for_onnx_runtime: bool = True) -> Scheme:
     """Return the calibrated arithmetic of a graph, which OpenVINO's files share."""
     return Static(
         activation_grids(source.graph, source.ranges(min_max)),
         integer_pixels=has_integer_pixels(source.graph),
-        integer_bias=integer_bias,
+        for_onnx_runtime=for_onnx_runtime,
     )
+
+
+def _prepare(calibration: Calibration) -> Calibration:
+    balanced = migrate_scale(calibration)
+    return balanced.rewritten(join_pixels(balanced.graph), {})
 
 
 def _dynamic_scheme(source: Source) -> Scheme:
@@ -102,7 +109,7 @@ _RECIPES: dict[Precision, Recipe] = {
     "int8": Recipe(
         write=_writer(static_scheme),
         calibrated=True,
-        prepare=migrate_scale,
+        prepare=_prepare,
         applied={
             "dense and convolution": "int8, weight scale per output channel, uint8 inputs with "
             "calibrated ranges",
@@ -167,9 +174,10 @@ def _read_weights(constants: Mapping[str, Any]) -> dict[str, Array]:
             continue
         value = constants[name].astype(np.float32)
         if base != name:
-            scales = constants[f"{base}/scale"]
-            # The scales lie along the output channels: last in a matrix, first in a convolution.
-            value = value * (scales if value.ndim <= 2 else scales.reshape(-1, 1, 1, 1))
+            # Both lie along the output channels: last in a matrix, first in a convolution.
+            along = (-1,) if value.ndim <= 2 else (-1, 1, 1, 1)
+            zero_points = constants.get(f"{base}/zero_point", np.zeros(1)).reshape(along)
+            value = (value - zero_points) * constants[f"{base}/scale"].reshape(along)
         weights[base] = value if value.ndim <= 2 else value.transpose(2, 3, 1, 0)
     return weights
 

@@ -17,6 +17,9 @@ from edgevit.export.onnx_writer import OnnxWriter
 from edgevit.export.ops import Array
 from edgevit.export.quantised import PIXEL_GRID, AffineUint8, int8_per_channel, least_scales
 
+# Measured for VGG16: blocks 3 to 5 take half the time with AMX and a quarter more without.
+_DEEP_CHANNELS, _DEEP_INNER = 256, 1024
+
 
 @dataclass(frozen=True)
 class Product:
@@ -141,15 +144,21 @@ class Static(_Integer):
     Args:
         grids: Of the values that are kept in eight bits.
         integer_pixels: Whether only products read the pixels.
-        integer_bias: Keep the bias as int32 on the grid of the products.
+        for_onnx_runtime: Keep biases as int32 on the grid of the products, and give the weights of
+            deep convolutions a zero point beside 0: ONNX Runtime's kernel for symmetric weights
+            does not use AMX, its matrix product does.
     """
 
     def __init__(
-        self, grids: Mapping[str, AffineUint8], *, integer_pixels: bool, integer_bias: bool = True
+        self,
+        grids: Mapping[str, AffineUint8],
+        *,
+        integer_pixels: bool,
+        for_onnx_runtime: bool = True,
     ) -> None:
         super().__init__(integer_pixels=integer_pixels)
         self._grids = grids
-        self._integer_bias = integer_bias
+        self._for_onnx_runtime = for_onnx_runtime
 
     def store(self, writer: OnnxWriter, name: str, root: str, source: str) -> str:
         """Write a QDQ pair if the value is kept in eight bits."""
@@ -166,20 +175,30 @@ class Static(_Integer):
             source = _dequantised(writer, product.value, product.source, PIXEL_GRID)
             product = replace(product, source=source)
         least: Array | float = 0.0
-        if self._integer_bias:
+        if self._for_onnx_runtime:
             least = least_scales(product.bias, self._grids[product.value].scale)
         levels, scales = int8_per_channel(product.kernel, product.axis, least)
         name = f"{product.name}/kernel"
-        kernel = _dequantised_constant(writer, name, levels, scales, product.axis)
+        zero_point = -1 if self._for_onnx_runtime and _is_deep(product) else 0
+        kernel = _dequantised_constant(
+            writer, name, levels + np.int8(zero_point), scales, product.axis, zero_point
+        )
         return product.write(writer, kernel, self._bias(writer, product, scales))
 
     def _bias(self, writer: OnnxWriter, product: Product, kernel_scales: Array) -> str:
         name = f"{product.name}/bias"
-        if not self._integer_bias:
+        if not self._for_onnx_runtime:
             return writer.constant(name, product.bias)
         scales = np.float32(self._grids[product.value].scale) * kernel_scales
         levels = np.rint(product.bias.astype(np.float64) / scales).astype(np.int32)
         return _dequantised_constant(writer, name, levels, scales, 0)
+
+
+def _is_deep(product: Product) -> bool:
+    """Say whether unfolding a convolution's input costs little next to multiplying it."""
+    channels = product.kernel.shape[product.axis]
+    inner = product.kernel.size // channels
+    return product.kind == "Conv" and channels >= _DEEP_CHANNELS and inner >= _DEEP_INNER
 
 
 def _dequantised(writer: OnnxWriter, name: str, levels: str, grid: AffineUint8) -> str:
@@ -195,12 +214,17 @@ def _grid_constants(writer: OnnxWriter, name: str, grid: AffineUint8) -> tuple[s
 
 
 def _dequantised_constant(
-    writer: OnnxWriter, name: str, levels: npt.NDArray[Any], scales: Array, axis: int
+    writer: OnnxWriter,
+    name: str,
+    levels: npt.NDArray[Any],
+    scales: Array,
+    axis: int,
+    zero_point: int = 0,
 ) -> str:
     inputs = (
         writer.constant(f"{name}/levels", levels, levels.dtype),
         writer.constant(f"{name}/scale", scales),
-        writer.constant(f"{name}/zero_point", np.zeros(scales.shape), levels.dtype),
+        writer.constant(f"{name}/zero_point", np.full(scales.shape, zero_point), levels.dtype),
     )
     return writer.node("DequantizeLinear", inputs, name, axis=axis)
 

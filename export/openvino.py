@@ -81,7 +81,7 @@ def _writer(scheme: Callable[[Source], Scheme], *, half: bool) -> Callable[[Sour
 
 
 def _static_scheme(source: Source) -> Scheme:
-    return static_scheme(source, integer_bias=False)
+    return static_scheme(source, for_onnx_runtime=False)
 
 
 def _load_openvino() -> Any:

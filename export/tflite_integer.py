@@ -462,7 +462,7 @@ def _(op: ops.PadConstant, to: _Emission) -> int:
     above = band("above", 1, op.before, width, channels)
     below = band("below", 1, op.after, width, channels)
     left = band("left", 1, rows, op.before, channels)
-    right = band("right", 1, rows, op.after, channels)
+    right = band("right", 1, rows, op.after + op.spare, channels)
     tall = to.concatenate((above, x, below), 1, f"{op.name}/tall", (1, rows, width, channels))
     return to.concatenate((left, tall, right), 2, op.name, (1, rows, columns, channels))
 

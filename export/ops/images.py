@@ -178,17 +178,19 @@ class PadConstant(Moving):
         before: Rows above, and columns on the left.
         after: Rows below, and columns on the right.
         value: ``float32 [channels]``.
+        spare: Further columns on the right.
     """
 
     before: int
     after: int
     value: Array
+    spare: int = 0
 
     def shape(self, *inputs: Shape) -> Shape:
         """Return the larger image's shape."""
         height, width, channels = inputs[0]
         added = self.before + self.after
-        return (height + added, width + added, channels)
+        return (height + added, width + added + self.spare, channels)
 
     def evaluate(self, *inputs: Any) -> Array:
         """Pad."""

@@ -69,6 +69,17 @@ CASES: dict[str, tuple[ops.Op, ...]] = {
             name="y", inputs=("small",), before=1, after=2, value=np.float32([3, 1, -2])
         ),
     ),
+    "padded with spare columns, then joined": (
+        ops.PadConstant(
+            name="wide",
+            inputs=("small",),
+            before=1,
+            after=1,
+            value=np.float32([3, 1, -2]),
+            spare=2,
+        ),
+        ops.Reshape(name="y", inputs=("wide",), target=(6, 5, 6)),
+    ),
     "space to depth": (
         ops.SpaceToDepth(name="deep", inputs=("small",), block=2),
         ops.Reshape(name="y", inputs=("deep",), target=(6, 12)),
