@@ -143,7 +143,11 @@ def check_set(
         InputError: if its pixels have another shape than the model takes, or a photo of it
             belongs to the validation or test split.
     """
-    if calibration.geometry != preprocessing.geometry:
+    size = calibration.images.shape[1:3]
+    if calibration.geometry != preprocessing.geometry or size != (
+        preprocessing.height,
+        preprocessing.width,
+    ):
         raise InputError(
             f"the calibration set {name} holds {calibration.geometry} pixels, "
             f"the model takes {preprocessing.geometry}",

@@ -174,6 +174,10 @@ class Bundle:
             )
         record = documents.read(root / BUNDLE_FILE, KIND, SCHEMA_VERSION, BundleRecord)
         storage.verify_files(root, record.files, _DAMAGED_REMEDY)
+        if (root / LABELS_FILE).read_bytes() != render_labels(record.labels):
+            raise InputError(
+                f"{root / BUNDLE_FILE} and {LABELS_FILE} name other labels", _DAMAGED_REMEDY
+            )
         return cls(root=root, record=record)
 
 

@@ -103,7 +103,13 @@ class ExportJob:
         spec = self.run.record.spec
         weights = self.run.weights()
         require_finite(weights, self.run.root)
-        return ARCHITECTURES.get(spec.model).build_graph(spec, weights)
+        try:
+            return ARCHITECTURES.get(spec.model).build_graph(spec, weights)
+        except (KeyError, ValueError) as error:  # a tensor is missing or has another shape
+            raise InputError(
+                f"the weights of {self.run.root} are not those of a {spec.model} ({error})",
+                "The run is damaged: copy it again, or train it again",
+            ) from error
 
     @cached_property
     def graph(self) -> DeployGraph:
@@ -196,6 +202,11 @@ def _find_photos(run: Run, data: Path | None, *, required: bool) -> Dataset | No
             f"(sha256 {dataset.sha256[:12]}…, trained on {recorded.sha256[:12]}…)",
             "Give that one with --data DIR",
         )
+    if dataset.classes != run.record.labels:
+        raise InputError(
+            f"the labels of the run {run.root} are not the classes of {path}",
+            "Its run.json was changed: copy the run again, or train it again",
+        )
     return dataset
 
 
@@ -228,7 +239,7 @@ def export(
         InputError: if ``target`` exists and ``force`` is false.
     """
     storage.refuse_existing(target, force=force, marker=BUNDLE_FILE)
-    _check_budget(job, max_drop_points)
+    check_budget(job, max_drop_points)
     labels = render_labels(job.run.record.labels)
     # The folder first: one that cannot be written is noticed before the work.
     with storage.folder_in_one_piece(target, force=force, marker=BUNDLE_FILE) as folder:
@@ -247,7 +258,12 @@ def export(
     return Bundle(root=target, record=record)
 
 
-def _check_budget(job: ExportJob, max_drop_points: float | None) -> None:
+def check_budget(job: ExportJob, max_drop_points: float | None) -> None:
+    """Refuse a budget that cannot be checked.
+
+    Raises:
+        InputError: if it is no number, or there are no validation photos.
+    """
     if max_drop_points is None:
         return
     if not math.isfinite(max_drop_points):

@@ -31,12 +31,17 @@ from edgevit.spec import ModelSpec
 DECISIVE_MARGIN = 0.1
 
 # Largest difference from the probabilities that training saved; a GPU may round coarsely.
-GRAPH_TOLERANCE = 0.01
+GRAPH_TOLERANCE = 0.005
+
+# With fewer clear images than this, all of them count, and a tenth more of them may flip.
+_FEW_CLEAR = 8
+_UNCLEAR_ALLOWANCE = 0.1
 
 _Floats = npt.NDArray[np.floating[Any]]
 
 _NOTHING = np.empty(0, dtype=np.float32)
 _PROGRESS = "Running the exported file"
+_LESS_ROUNDING = "Try int8 without -full, more calibration images, or fp16"
 _HALF_STEP = 0.501
 _EXACT_DB = 200.0  # stands for "no difference"
 
@@ -76,8 +81,16 @@ class Ladder:
         """Record a rung that cannot be checked here."""
         self._record(RungRecord(name=name, passed=None, detail=f"not checked: {reason}"))
 
-    def decide(self, name: str, passed: bool, detail: str) -> None:
+    def decide(
+        self, name: str, passed: bool, detail: str, remedy: str = "Please report it"
+    ) -> None:
         """Record a rung.
+
+        Args:
+            name: Of the rung.
+            passed: Whether it holds.
+            detail: What was found.
+            remedy: What to do if it does not.
 
         Raises:
             CheckFailedError: if it failed.
@@ -85,8 +98,7 @@ class Ladder:
         self._record(RungRecord(name=name, passed=passed, detail=detail))
         if not passed:
             raise CheckFailedError(
-                f"the export failed at {name!r}: {detail}",
-                "No bundle was kept; --quantize fp32 is the way out when int8 loses too much",
+                f"the export failed at {name!r}: {detail}", f"No bundle was kept. {remedy}"
             )
 
     def _record(self, rung: RungRecord) -> None:
@@ -103,6 +115,7 @@ def check_graph(ladder: Ladder, graph: DeployGraph, images: EvaluationImages) ->
         difference <= GRAPH_TOLERANCE,
         f"probabilities within {difference:.1g} of the run's own on {len(answers)} test images "
         f"(at most {GRAPH_TOLERANCE:g})",
+        "The run's weights are not those that it was measured with: copy or train it again",
     )
 
 
@@ -128,7 +141,8 @@ def check_shapes(
         "shapes",
         passed,
         f"{file.input.dtype} {list(file.input.shape)} → "
-        f"{file.output.dtype} {list(file.output.shape)}",
+        f"{file.output.dtype} {list(file.output.shape)}, for {spec.class_count} labels",
+        "The run's record belongs to another model, or this is a bug: please report it",
     )
 
 
@@ -145,13 +159,18 @@ def check_values(
     same = images.reference.argmax(axis=1) == answers.argmax(axis=1)
     ranked = np.sort(images.reference, axis=1)
     decisive = ranked[:, -1] - ranked[:, -2] >= DECISIVE_MARGIN
-    decisive_agreement = float(same[decisive].mean()) if decisive.any() else 1.0
+    few = decisive.sum() < _FEW_CLEAR
+    judged, least = same[decisive], promise.decisive_agreement
+    if few:
+        judged, least = same, promise.decisive_agreement - _UNCLEAR_ALLOWANCE
+    clear = f"{100 * judged.mean():.1f} % of {len(judged)} clear ones"
     ladder.decide(
         "values",
-        cosine >= promise.cosine and decisive_agreement >= promise.decisive_agreement,
+        cosine >= promise.cosine and float(judged.mean()) >= least,
         f"top-1 agreement {100 * same.mean():.1f} % of {len(same)} held-out images "
-        f"({100 * decisive_agreement:.1f} % of {int(decisive.sum())} clear ones), "
+        f"({'hardly any is clear' if few else clear}; at least {100 * least:.0f} %), "
         f"cosine {cosine:.5f} (at least {promise.cosine:g}), SQNR {sqnr_db:.1f} dB",
+        _LESS_ROUNDING,
     )
 
 
@@ -180,6 +199,10 @@ def check_weights(
     """
     least_db = PROMISES[precision].weight_sqnr_db
     held = {f"{op.name}/{field}": a for op in graph.ops for field, a in op.arrays().items()}
+    empty = [name for name, a in held.items() if name.endswith("/kernel") and not a.any()]
+    if empty:
+        remedy = "The run is damaged: copy it again, or train it again"
+        ladder.decide("weights", False, f"{empty[0]} holds nothing but zeros", remedy)
     lost = [
         name
         for name, expected in held.items()
@@ -254,4 +277,5 @@ def check_accuracy(
         max_drop_points is None or drop.drop_points <= max_drop_points,
         f"drop {drop.drop_points:+.2f} points on {drop.image_count} validation images "
         f"(95 %: {drop.drop_points_low:+.1f} to {drop.drop_points_high:+.1f}; {budget})",
+        _LESS_ROUNDING,
     )

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from edgevit.bundle import TensorRecord
+from edgevit.errors import InputError
 from edgevit.export.graph import DeployGraph
 from edgevit.export.lower_onnx import INPUT_NAME, OUTPUT_NAME, write_onnx
 from edgevit.export.lowering import FileDescription, Files, Recipe, Source
@@ -72,7 +73,13 @@ def _writer(scheme: Callable[[Source], Scheme], *, half: bool) -> Callable[[Sour
         _name_by_order(model)
         with tempfile.TemporaryDirectory(prefix="edgevit-") as scratch:
             path = Path(scratch) / MODEL_FILE
-            openvino.save_model(model, path, compress_to_fp16=half)
+            try:
+                openvino.save_model(model, path, compress_to_fp16=half)
+            except RuntimeError as error:
+                raise InputError(
+                    f"OpenVINO cannot write to {scratch} ({' '.join(str(error).split())})",
+                    "Free some space there, or point TMPDIR elsewhere",
+                ) from error
             return {
                 name: (Path(scratch) / name).read_bytes() for name in (MODEL_FILE, WEIGHTS_FILE)
             }

@@ -44,8 +44,9 @@ def check_names(formats: Iterable[str], precisions: Iterable[str]) -> tuple[Prec
         InputError: listing the valid names.
     """
     for name in formats:
-        if name != ALL:
-            LOWERINGS.get(name)
+        if name not in (*LOWERINGS.names(), ALL):
+            valid = ", ".join((*LOWERINGS.names(), ALL))
+            raise InputError(f"unknown format {name!r}", f"Valid: {valid}")
     asked = tuple(dict.fromkeys(precisions))
     for precision in asked:
         if precision not in (*PRECISIONS, ALL):

@@ -19,6 +19,9 @@ from edgevit.run import Run
 # folder does not hide the installed package.
 sys.path.append(str(Path(__file__).parents[1]))
 os.environ["PYTHONSAFEPATH"] = "1"  # the same for the programs that tests start
+# What edgevit does before it imports them: neither reports anything from a test run.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 
 def save_photo(path: Path, seed: int = 0, size: tuple[int, int] = (40, 32)) -> Path:

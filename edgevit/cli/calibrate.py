@@ -22,7 +22,9 @@ import click
     show_default=True,
     help="Photos for the ranges; a quarter as many more are held out for the checks.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the choice.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Of the choice."
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

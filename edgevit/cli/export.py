@@ -82,19 +82,22 @@ def command(
     from edgevit import console, storage
     from edgevit.bundle import BUNDLE_FILE
     from edgevit.errors import CheckFailedError
-    from edgevit.export.exporter import bundle_path, export, open_job
+    from edgevit.export.exporter import bundle_path, check_budget, export, open_job
     from edgevit.export.registry import check_names, select
     from edgevit.run import Run, newest_run
+    from edgevit.runtimes.registry import require_runtime
 
     check_names(formats, precisions)
     job = open_job(Run.load(run or newest_run(Path("runs"))), data, calibration)
+    check_budget(job, max_drop_points)
     console.note(f"Exporting {job.run.root}")
     selections, left_out = select(job.graph, formats, precisions)
     for problem in left_out:
         console.note(f"Left out: {problem}")
     targets = {bundle_path(exports, job.run, selection): selection for selection in selections}
-    for target in targets:
+    for target, selection in targets.items():
         storage.refuse_existing(target, force=force, marker=BUNDLE_FILE)
+        require_runtime(selection.lowering.name)
     failed: list[CheckFailedError] = []
     made: list[Path] = []
     for target, selection in targets.items():

@@ -40,14 +40,14 @@ def command(bundle: Path, as_json: bool) -> None:
 def _sections(bundle: Bundle) -> dict[str, list[str]]:
     record, reference = bundle.record, bundle.record.source.reference
     size, full = bundle.model_size_bytes, record.fp32_weights_bytes
-    labels = ", ".join(record.labels[:_NAMED_LABELS])
+    labels = ", ".join(f"{label!r}" for label in record.labels[:_NAMED_LABELS])
     more = f", … ({len(record.labels)} in all)" if len(record.labels) > _NAMED_LABELS else ""
     return {
         f"{record.name}: {record.spec.model}, {record.format}, {record.precision}": [
             f"file     {record.model_file}, {size / _MB:.2f} MB, "
             f"{size / full:.2f} of the weights in fp32 ({full / _MB:.2f} MB)",
-            f"input    {_tensor(record.input)} RGB, {record.spec.preprocessing.geometry}",
-            f"output   {_tensor(record.output)} probabilities",
+            f"input    {_tensor(record.input)}, RGB pixels, {record.spec.preprocessing.geometry}",
+            f"output   {_tensor(record.output)}",
             f"labels   {labels}{more}",
             f"run      {record.source.run_name} (sha256 {record.source.run_sha256[:12]}…), "
             f"{100 * reference.accuracy.top1:.2f} % top-1 in full precision on "
@@ -82,4 +82,4 @@ def _tensor(tensor: TensorRecord) -> str:
     text = f"{tensor.name}: {tensor.dtype} {list(tensor.shape)}"
     if tensor.scale is None:
         return text
-    return f"{text}, real value {tensor.scale:g} × (stored − {tensor.zero_point})"
+    return f"{text}, stands for {tensor.scale:g} × (level − {tensor.zero_point})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -56,6 +57,8 @@ def open_session(path: Path, threads: int, optimised: Path | None = None) -> Any
         MissingDependencyError: if ONNX Runtime is not installed.
         InputError: if the file is missing or damaged.
     """
+    # On import it writes an id of this device and, later, sends usage data.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
     except ImportError as error:
@@ -116,7 +119,7 @@ class OnnxSession:
         except (AttributeError, RuntimeError):  # before ONNX Runtime 1.24
             names = ", ".join(self._session.get_providers())
             return Placement(f"{names}; this ONNX Runtime does not list its ops", {}, 0)
-        summary = ", ".join(f"{name}: {count} nodes before fusion" for name, count in ops.items())
+        summary = ", ".join(f"{name}: {count} nodes" for name, count in ops.items())
         return Placement(summary, dict(ops), 0)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from edgevit.errors import MissingDependencyError
 from edgevit.export.ops.base import Array, Moving, Op, Shape, TokenWise
 from edgevit.metrics import softmax
 
@@ -165,8 +166,12 @@ class Gelu(TokenWise):
 
     def evaluate(self, *inputs: Any) -> Array:
         """Evaluate with the error function."""
-        from scipy.special import erf
-
+        try:
+            from scipy.special import erf
+        except ImportError:
+            raise MissingDependencyError(
+                "evaluating a GELU needs scipy", "pip install 'edgevit[export]'"
+            ) from None
         (x,) = inputs
         return np.asarray(0.5 * x * (1 + erf(x / np.float32(math.sqrt(2)))), dtype=np.float32)
 

@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from edgevit.bundle import BUNDLE_FILE, Bundle, RungRecord, TensorRecord, write_bundle
+from edgevit import storage
+from edgevit.bundle import (
+    BUNDLE_FILE,
+    LABELS_FILE,
+    Bundle,
+    RungRecord,
+    TensorRecord,
+    render_labels,
+    write_bundle,
+)
 from edgevit.cli.inspect import mark_of
 from edgevit.cli.main import main
 from tests.bench.standin import colour_model
@@ -46,9 +55,9 @@ def test_inspect_says_what_was_done_when_given_a_bundle(bundle: Path, capsys: Ca
         "colours.tflite.fp32: colours, tflite, int8",
         f"  file     model.tflite, {megabytes:.2f} MB, 0.25 of the weights in fp32 "
         f"({4 * megabytes:.2f} MB)",
-        "  input    pixels: uint8 [1, 16, 16, 3] RGB, 16x16-crop-bilinear",
-        "  output   probabilities: float32 [1, 3] probabilities",
-        "  labels   blue, green, red",
+        "  input    pixels: uint8 [1, 16, 16, 3], RGB pixels, 16x16-crop-bilinear",
+        "  output   probabilities: float32 [1, 3]",
+        "  labels   'blue', 'green', 'red'",
         f"  run      colours (sha256 {source.run_sha256[:12]}…), "
         "91.67 % top-1 in full precision on 12 test photos",
         "  ranges   calibrated on the set c0ffeec0ffee…",
@@ -76,16 +85,20 @@ def test_inspect_shortens_and_leaves_out_when_there_is_little_to_say(
     bundle: Path, capsys: Captured
 ) -> None:
     record = Bundle.load(bundle).record
-    rewrite(
-        bundle,
-        labels=tuple(f"breed {index}" for index in range(9)),
+    labels = tuple(f"breed {index}" for index in range(9))
+    (bundle / LABELS_FILE).write_bytes(render_labels(labels))
+    changed = replace(
+        record,
+        labels=labels,
+        files={**record.files, LABELS_FILE: storage.record_of(bundle / LABELS_FILE)},
         spec=replace(record.spec, class_count=9),
         output=TensorRecord("probabilities", "uint8", (1, 9), scale=1 / 256, zero_point=3),
     )
+    write_bundle(bundle, changed)
     assert main(["inspect", str(bundle)]) == 0
     out = capsys.readouterr().out
-    assert "breed 5, … (9 in all)\n" in out
-    assert "uint8 [1, 9], real value 0.00390625 × (stored − 3) probabilities" in out
+    assert "'breed 5', … (9 in all)\n" in out
+    assert "uint8 [1, 9], stands for 0.00390625 × (level − 3)\n" in out
     assert "ranges   none calibrated" in out
     assert "Notes" not in out
 

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,9 +17,12 @@ from edgevit.cli.main import main
 from edgevit.data.dataset import Dataset
 from edgevit.errors import CheckFailedError, InputError
 from edgevit.export.exporter import ExportJob, export, open_job
+from edgevit.export.ladder import EvaluationImages, Ladder, check_values
 from edgevit.export.lowering import Files, Source
 from edgevit.export.ops import Dense
 from edgevit.export.registry import Selection, select
+from edgevit.metrics import Scores
+from edgevit.preprocessing import Pixels
 from edgevit.run import REFERENCE_FILE, WEIGHTS_FILE, Run, Weights, write_run
 from tests.export.runs import make_photos
 
@@ -219,3 +223,33 @@ def test_kind_is_named_when_the_folder_is_no_run(
 ) -> None:
     assert main(["export", str(photos.root)]) == 2
     assert "is no run: it has no run.json" in capsys.readouterr().err
+
+
+def test_kernel_is_named_when_the_run_holds_nothing_but_zeros_in_it(
+    run: Run, photos: Dataset, tmp_path: Path
+) -> None:
+    weights = run.weights()
+    name = next(name for name in weights if name.endswith("encoderblock_1_Dense_0/kernel"))
+    weights[name] *= 0
+    job = ExportJob(rewritten(run, tmp_path, weights), photos)
+    job.__dict__["own_answers"] = None  # as if the photos were away
+    with pytest.raises(CheckFailedError, match="mlp_1/kernel holds nothing but zeros"):
+        export(job, selected(job), tmp_path / "b", announce=lambda rung: None)
+
+
+def test_run_is_refused_when_a_tensor_is_missing(run: Run, photos: Dataset, tmp_path: Path) -> None:
+    weights = run.weights()
+    del weights["head_hidden/kernel"]
+    with pytest.raises(InputError, match=r"are not those of a vit-tiny .*head_hidden/kernel"):
+        _ = ExportJob(rewritten(run, tmp_path, weights), photos).graph
+
+
+def test_values_fail_when_few_answers_are_clear_and_many_differ() -> None:
+    def fixed(pixels: Pixels) -> Scores:
+        return np.float32([[0.34, 0.33, 0.33]])
+
+    session = SimpleNamespace(invoke=fixed)
+    reference = np.tile(np.float32([0.33, 0.34, 0.33]), (32, 1))
+    images = EvaluationImages(np.zeros((32, 4, 4, 3), np.uint8), reference)
+    with pytest.raises(CheckFailedError, match=r"agreement 0\.0 % .*hardly any is clear"):
+        check_values(Ladder(lambda rung: None), session, images, "int8")

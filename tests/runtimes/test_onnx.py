@@ -75,7 +75,7 @@ class TestOnnx(RuntimeTemplate):
         session = OnnxSession(open_session(self.write(tmp_path), 1, optimised), "model")
         placement = session.placement()
         assert placement.ops == {CPU: len(onnx.load(optimised).graph.node)}
-        assert placement.summary == f"{CPU}: {placement.ops[CPU]} ops"
+        assert placement.summary == f"{CPU}: {placement.ops[CPU]} nodes"
 
     def test_placement_names_the_providers_when_the_list_of_ops_is_missing(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
