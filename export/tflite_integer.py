@@ -19,8 +19,7 @@ al. 2018, arXiv:1712.05877; ai.google.dev/edge/litert, "LiteRT 8-bit quantizatio
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from functools import singledispatch
 
 import numpy as np
@@ -30,21 +29,15 @@ from edgevit.calibration.statistics import VARIANCE, Range, RangeEstimator
 from edgevit.export import ops
 from edgevit.export.graph import DeployGraph
 from edgevit.export.lower_tflite import INPUT_NAME, OUTPUT_NAME
-from edgevit.export.quantised import int8_per_channel, least_scales, root_of
+from edgevit.export.tflite_integer_emission import PIXELS, Emission, Pair
 from edgevit.export.tflite_integer_writer import (
     Grid,
-    IntegerWriter,
     Options,
-    Shape,
     affine,
     positive,
     symmetric,
 )
 
-_NO_ACTIVATION = {"fusedActivationFunction": 0}
-
-# XNNPACK adds values whose scales differ by less than 2⁸.
-_CARRY_STEPS = 254
 # Tokens whose deviations differ more than this are normalised twice.
 _COARSE_SPREAD = 2.0
 # Room above what calibration saw, where clipping would distort a whole token or class.
@@ -52,151 +45,11 @@ _MARGIN = 1.05
 _HEAD_MARGIN = 1.5
 
 
-PIXELS = Grid(1.0, -128)
 # What the softmax kernels give; they accept no other.
 _PROBABILITIES = {
     np.dtype(np.int8): Grid(1 / 256, -128),
     np.dtype(np.int16): Grid(1 / 32768, 0, np.int16),
 }
-
-
-@dataclass(frozen=True)
-class _Pair:
-    """A sum as two tensors: ``coarse`` and, much finer, the ``carry`` that its rounding lost."""
-
-    coarse: int
-    carry: int
-
-
-class _Emission:
-    """One graph on its way into a file.
-
-    Attributes:
-        writer: Receives tensors and operators.
-        graph: What is written.
-        ranges: Of values and parts of ops.
-        pairs: The values that are kept as pairs.
-        coarse: The grid of all pairs.
-    """
-
-    def __init__(self, graph: DeployGraph, ranges: Mapping[str, Range]) -> None:
-        self.writer = IntegerWriter()
-        self.graph = graph
-        self.ranges = ranges
-        self.pairs: dict[str, _Pair] = {}
-        self._values: dict[str, int] = {}
-        sums = [op.name for op in graph.ops if isinstance(op, (ops.Add, ops.AddConstant))]
-        largest = max((abs(bound) for name in sums for bound in ranges[name]), default=1.0)
-        self.coarse = symmetric((-largest, largest))
-        self.carry = Grid(self.coarse.scale / _CARRY_STEPS)
-        # XNNPACK multiplies activations only if the second operand is symmetric.
-        self._symmetric = {
-            root_of(graph, name)
-            for op in graph.ops
-            if isinstance(op, (ops.Attention, ops.LayerNorm))
-            for name in (op.inputs[1:] if isinstance(op, ops.Attention) else op.inputs)
-        }
-
-    def shape_of(self, name: str) -> Shape:
-        """Return a value's shape in the file."""
-        shape = self.graph.shapes[name]
-        return shape if len(shape) == 2 else (1, *shape)
-
-    def grid_of(self, name: str) -> Grid:
-        """Return the int8 grid of a value; what only moves numbers shares its source's."""
-        root = root_of(self.graph, name)
-        if isinstance(self.graph.op(root), ops.Input):
-            return PIXELS
-        make = symmetric if root in self._symmetric else affine
-        return make(self.ranges[root])
-
-    def write(self, op: ops.Op) -> None:
-        """Write one op."""
-        written = _emit(op, self)
-        if isinstance(written, _Pair):
-            self.pairs[op.name] = written
-        else:
-            self._values[op.name] = written
-
-    def value(self, name: str) -> int:
-        """Return a value as one tensor; a pair is added up on a grid of the value's own."""
-        if name not in self._values:
-            pair = self.pairs[name]
-            grid = symmetric(self.ranges[name])
-            self._values[name] = self.binary("ADD", pair.coarse, pair.carry, f"{name}/whole", grid)
-        return self._values[name]
-
-    def integers(self, name: str, values: Sequence[int]) -> int:
-        """Add an int32 parameter, such as a shape."""
-        return self.writer.constant(name, values, np.int32)
-
-    def binary(self, kind: str, a: int, b: int, name: str, grid: Grid) -> int:
-        """Add ``ADD``, ``SUB`` or ``MUL``; the first operand has the output's shape."""
-        options = (f"{kind.capitalize()}Options", dict(_NO_ACTIVATION))
-        return self.writer.apply(kind, (a, b), name, self.writer.shape(a), grid, options)
-
-    def reshape(self, x: int, name: str, shape: Shape) -> int:
-        """Add a reshape."""
-        target = self.integers(f"{name}/shape", shape)
-        return self.writer.apply("RESHAPE", (x, target), name, shape, self.writer.grids[x])
-
-    def concatenate(self, inputs: Sequence[int], axis: int, name: str, shape: Shape) -> int:
-        """Add a concatenation of tensors on one grid."""
-        options = ("ConcatenationOptions", {"axis": axis, **_NO_ACTIVATION})
-        grid = self.writer.grids[inputs[0]]
-        return self.writer.apply("CONCATENATION", inputs, name, shape, grid, options)
-
-    def transpose(self, x: int, name: str, order: Sequence[int]) -> int:
-        """Add a transposition."""
-        shape = tuple(self.writer.shape(x)[axis] for axis in order)
-        inputs = (x, self.integers(f"{name}/order", order))
-        return self.writer.apply("TRANSPOSE", inputs, name, shape, self.writer.grids[x])
-
-    def matmul(self, a: int, b: int, name: str, grid: Grid) -> int:
-        """Multiply stacks of matrices, ``a @ b.T``."""
-        shape = (*self.writer.shape(a)[:2], self.writer.shape(b)[1])
-        options = ("BatchMatMulOptions", {"adjX": False, "adjY": True})
-        return self.writer.apply("BATCH_MATMUL", (a, b), name, shape, grid, options)
-
-    def reduce(self, kind: str, x: int, name: str, grid: Grid) -> int:
-        """Add ``MEAN`` or ``SUM`` over the columns of a matrix."""
-        rows, _ = self.writer.shape(x)
-        inputs = (x, self.integers(f"{name}/axis", (1,)))
-        return self.writer.apply(
-            kind, inputs, name, (rows, 1), grid, ("ReducerOptions", {"keepDims": True})
-        )
-
-    def relu_after(self, op: ops.Op) -> ops.Relu | None:
-        """Return the ReLU that is the only reader of an op's value: the two are one operator."""
-        readers = self.graph.consumers(op.name)
-        if len(readers) == 1 and isinstance(readers[0], ops.Relu):
-            return readers[0]
-        return None
-
-    def product(
-        self, kind: str, op: ops.Conv2D | ops.Dense, x: int, grid: Grid, options: Options
-    ) -> int:
-        """Add a convolution or dense layer, with the ReLU that follows it."""
-        input_scale = self.writer.grids[x].scale
-        levels, scales = int8_per_channel(op.kernel, -1, least_scales(op.bias, input_scale))
-        steps = scales.astype(np.float64) * input_scale
-        bias = np.rint(op.bias / steps).astype(np.int32)
-        inputs = (
-            x,
-            self.writer.per_channel(f"{op.name}/kernel", np.moveaxis(levels, -1, 0), scales),
-            self.writer.per_channel(f"{op.name}/bias", bias, steps.astype(np.float32)),
-        )
-        relu = self.relu_after(op)
-        functions = self.writer.schema.ActivationFunctionType
-        table, fields = options
-        fields["fusedActivationFunction"] = functions.RELU if relu else functions.NONE
-        name = relu.name if relu else op.name
-        return self.writer.apply(kind, inputs, name, self.shape_of(op.name), grid, (table, fields))
-
-    def result_of(self, op: ops.Op) -> str:
-        """Return the value that an op's operator computes: its own, or that of the fused ReLU."""
-        relu = self.relu_after(op)
-        return relu.name if relu else op.name
 
 
 def integer_ranges(
@@ -242,9 +95,9 @@ def write_integer(graph: DeployGraph, ranges: Mapping[str, Range]) -> bytes:
     """
     if (reason := integer_refusal(graph)) is not None:
         raise ValueError(reason)
-    emission = _Emission(graph, ranges)
+    emission = Emission(graph, ranges)
     for op in graph.ops:
-        emission.write(op)
+        emission.keep(op, _emit(op, emission))
     answer = emission.value(graph.output)
     shape, grid = emission.writer.shape(answer), emission.writer.grids[answer]
     if np.dtype(grid.dtype) == np.int16:  # there is no operator from int16 to uint8
@@ -256,20 +109,20 @@ def write_integer(graph: DeployGraph, ranges: Mapping[str, Range]) -> bytes:
 
 
 @singledispatch
-def _emit(op: ops.Op, to: _Emission) -> int | _Pair:
+def _emit(op: ops.Op, to: Emission) -> int | Pair:
     """Write one op and return where its value is."""
     raise TypeError(f"integer TFLite has no lowering for {type(op).__name__}")
 
 
 @_emit.register
-def _(op: ops.Input, to: _Emission) -> int:
+def _(op: ops.Input, to: Emission) -> int:
     shape = to.shape_of(op.name)
     pixels = to.writer.placed(to.writer.tensor(INPUT_NAME, shape), Grid(1.0, 0, np.uint8))
     return to.writer.apply("QUANTIZE", (pixels,), f"{op.name}/int8", shape, PIXELS)
 
 
 @_emit.register
-def _(op: ops.Normalise, to: _Emission) -> int:
+def _(op: ops.Normalise, to: Emission) -> int:
     """Write a convolution of one pixel: a scale, an offset and a swap of channels in one."""
     kernel = np.diag(op.scale)[:: -1 if op.swap_channels else 1]
     conv = ops.Conv2D(
@@ -279,7 +132,7 @@ def _(op: ops.Normalise, to: _Emission) -> int:
 
 
 @_emit.register
-def _convolution(op: ops.Conv2D, to: _Emission) -> int:
+def _convolution(op: ops.Conv2D, to: Emission) -> int:
     fields = {
         "padding": getattr(to.writer.schema.Padding, op.padding.upper()),
         "strideH": op.stride,
@@ -292,7 +145,7 @@ def _convolution(op: ops.Conv2D, to: _Emission) -> int:
 
 
 @_emit.register
-def _(op: ops.Dense, to: _Emission) -> int:
+def _(op: ops.Dense, to: Emission) -> int:
     x, result = to.value(op.inputs[0]), to.result_of(op)
     grid = to.grid_of(result)
     if len(to.graph.shapes[op.name]) == 1:  # the head
@@ -302,7 +155,7 @@ def _(op: ops.Dense, to: _Emission) -> int:
     return to.product("FULLY_CONNECTED", op, x, grid, ("FullyConnectedOptions", {}))
 
 
-def _widened(x: int, name: str, to: _Emission) -> int:
+def _widened(x: int, name: str, to: Emission) -> int:
     """Turn int8 into int16. From one to the other, LiteRT 2.3's dense layer gives wrong numbers."""
     grid = to.writer.grids[x]
     if np.dtype(grid.dtype) == np.int16:
@@ -313,7 +166,7 @@ def _widened(x: int, name: str, to: _Emission) -> int:
 
 
 @_emit.register
-def _(op: ops.Relu, to: _Emission) -> int:
+def _(op: ops.Relu, to: Emission) -> int:
     source = to.graph.op(op.inputs[0])
     x = to.value(op.inputs[0])
     if isinstance(source, (ops.Conv2D, ops.Dense)) and to.relu_after(source) is op:
@@ -322,14 +175,14 @@ def _(op: ops.Relu, to: _Emission) -> int:
 
 
 @_emit.register
-def _(op: ops.Gelu, to: _Emission) -> int:
+def _(op: ops.Gelu, to: Emission) -> int:
     """Write a table look-up: one rounding."""
     options = ("GeluOptions", {"approximate": False})
     return _elementwise("GELU", op, to.value(op.inputs[0]), to, options)
 
 
 def _elementwise(
-    kind: str, op: ops.Op, x: int, to: _Emission, options: Options | None = None
+    kind: str, op: ops.Op, x: int, to: Emission, options: Options | None = None
 ) -> int:
     wide = np.dtype(to.writer.grids[x].dtype) == np.int16
     grid = to.writer.grids[x] if wide else to.grid_of(op.name)
@@ -337,7 +190,7 @@ def _elementwise(
 
 
 @_emit.register
-def _(op: ops.MaxPool2D, to: _Emission) -> int:
+def _(op: ops.MaxPool2D, to: Emission) -> int:
     fields = {
         "padding": to.writer.schema.Padding.VALID,
         "filterHeight": op.size,
@@ -349,18 +202,18 @@ def _(op: ops.MaxPool2D, to: _Emission) -> int:
 
 
 @_emit.register
-def _(op: ops.SpaceToDepth, to: _Emission) -> int:
+def _(op: ops.SpaceToDepth, to: Emission) -> int:
     return _moved("SPACE_TO_DEPTH", op, to, ("SpaceToDepthOptions", {"blockSize": op.block}))
 
 
-def _moved(kind: str, op: ops.Op, to: _Emission, options: Options) -> int:
+def _moved(kind: str, op: ops.Op, to: Emission, options: Options) -> int:
     x = to.value(op.inputs[0])
     shape = to.shape_of(op.name)
     return to.writer.apply(kind, (x,), op.name, shape, to.writer.grids[x], options)
 
 
 @_emit.register
-def _(op: ops.PadConstant, to: _Emission) -> int:
+def _(op: ops.PadConstant, to: Emission) -> int:
     x = to.value(op.inputs[0])
     grid = to.writer.grids[x]
     _, _, width, channels = to.writer.shape(x)
@@ -379,12 +232,12 @@ def _(op: ops.PadConstant, to: _Emission) -> int:
 
 
 @_emit.register
-def _(op: ops.Reshape, to: _Emission) -> int:
+def _(op: ops.Reshape, to: Emission) -> int:
     return to.reshape(to.value(op.inputs[0]), op.name, to.shape_of(op.name))
 
 
 @_emit.register
-def _(op: ops.TakeToken, to: _Emission) -> int | _Pair:
+def _(op: ops.TakeToken, to: Emission) -> int | Pair:
     def taken(x: int, name: str) -> int:
         shape = to.shape_of(op.name)
         begin = to.integers(f"{name}/begin", (op.index, 0))
@@ -394,11 +247,11 @@ def _(op: ops.TakeToken, to: _Emission) -> int | _Pair:
     pair = to.pairs.get(op.inputs[0])
     if pair is None:
         return taken(to.value(op.inputs[0]), op.name)
-    return _Pair(taken(pair.coarse, op.name), taken(pair.carry, f"{op.name}/carry"))
+    return Pair(taken(pair.coarse, op.name), taken(pair.carry, f"{op.name}/carry"))
 
 
 @_emit.register
-def _(op: ops.PrependToken, to: _Emission) -> int:
+def _(op: ops.PrependToken, to: Emission) -> int:
     x, first = to.value(op.inputs[0]), op.token
     if _constant_after(op, to):  # it takes the learned token along
         first = np.zeros_like(first)
@@ -410,20 +263,20 @@ def _(op: ops.PrependToken, to: _Emission) -> int:
     return to.concatenate((token, x), 0, op.name, to.shape_of(op.name))
 
 
-def _constant_after(op: ops.PrependToken, to: _Emission) -> bool:
+def _constant_after(op: ops.PrependToken, to: Emission) -> bool:
     readers = to.graph.consumers(op.name)
     return len(readers) == 1 and isinstance(readers[0], ops.AddConstant)
 
 
 @_emit.register
-def _(op: ops.AddConstant, to: _Emission) -> _Pair:
+def _(op: ops.AddConstant, to: Emission) -> Pair:
     constant = op.value.astype(np.float64)
     source = to.graph.op(op.inputs[0])
     if isinstance(source, ops.PrependToken) and _constant_after(source, to):
         constant = constant + np.eye(len(constant), 1) * source.token
     coarse = to.coarse.levels(constant)
     lost = constant - to.coarse.scale * coarse
-    pair = _Pair(
+    pair = Pair(
         to.writer.levels(f"{op.name}/coarse", coarse, to.coarse),
         to.writer.levels(f"{op.name}/fine", to.carry.levels(lost), to.carry),
     )
@@ -431,30 +284,30 @@ def _(op: ops.AddConstant, to: _Emission) -> _Pair:
 
 
 @_emit.register
-def _(op: ops.Add, to: _Emission) -> _Pair:
+def _(op: ops.Add, to: Emission) -> Pair:
     stream, branch = op.inputs if op.inputs[0] in to.pairs else op.inputs[::-1]
     pair = to.pairs.get(stream)
     if pair is None:
         x = to.value(stream)
         coarse = to.binary("ADD", x, _zero(op, to), f"{op.name}/coarse", to.coarse)
-        pair = _Pair(coarse, to.binary("SUB", x, coarse, f"{op.name}/fine", to.carry))
+        pair = Pair(coarse, to.binary("SUB", x, coarse, f"{op.name}/fine", to.carry))
     return _sum(op.name, pair, to.value(branch), to)
 
 
-def _zero(op: ops.Op, to: _Emission) -> int:
+def _zero(op: ops.Op, to: Emission) -> int:
     return to.writer.levels(f"{op.name}/zero", np.zeros(1, np.int8), to.coarse)
 
 
-def _sum(name: str, pair: _Pair, branch: int, to: _Emission) -> _Pair:
+def _sum(name: str, pair: Pair, branch: int, to: Emission) -> Pair:
     """Add a tensor to a pair: the new carry is what the coarse grid cannot hold of the sum."""
     due = to.binary("ADD", branch, pair.carry, f"{name}/due", to.writer.grids[branch])
     coarse = to.binary("ADD", pair.coarse, due, name, to.coarse)
     taken = to.binary("SUB", coarse, pair.coarse, f"{name}/taken", to.coarse)
-    return _Pair(coarse, to.binary("SUB", due, taken, f"{name}/carry", to.carry))
+    return Pair(coarse, to.binary("SUB", due, taken, f"{name}/carry", to.carry))
 
 
 @_emit.register
-def _(op: ops.LayerNorm, to: _Emission) -> int:
+def _(op: ops.LayerNorm, to: Emission) -> int:
     x = to.value(op.inputs[0])
     if not op.centred:
         mean = to.reduce("MEAN", x, f"{op.name}/mean", symmetric(to.ranges[f"{op.name}/mean"]))
@@ -472,7 +325,7 @@ def _(op: ops.LayerNorm, to: _Emission) -> int:
     return _divided(x, op.name, least, largest, to.grid_of(op.name), to)
 
 
-def _divided(x: int, name: str, least: float, largest: float, grid: Grid, to: _Emission) -> int:
+def _divided(x: int, name: str, least: float, largest: float, grid: Grid, to: Emission) -> int:
     """Divide each token by the root of its mean square.
 
     Args:
@@ -502,18 +355,18 @@ def _divided(x: int, name: str, least: float, largest: float, grid: Grid, to: _E
 
 
 @_emit.register
-def _(op: ops.Softmax, to: _Emission) -> int:
+def _(op: ops.Softmax, to: Emission) -> int:
     return _softmax(to.value(op.inputs[0]), op.name, to)
 
 
-def _softmax(x: int, name: str, to: _Emission) -> int:
+def _softmax(x: int, name: str, to: Emission) -> int:
     options = ("SoftmaxOptions", {"beta": 1.0})
     grid = _PROBABILITIES[np.dtype(to.writer.grids[x].dtype)]
     return to.writer.apply("SOFTMAX", (x,), name, to.writer.shape(x), grid, options)
 
 
 @_emit.register
-def _(op: ops.Attention, to: _Emission) -> int:
+def _(op: ops.Attention, to: Emission) -> int:
     tokens, width = to.shape_of(op.name)
     size = width // op.heads
     queries, keys, values = (
