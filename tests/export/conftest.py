@@ -8,6 +8,7 @@ from edgevit.data.dataset import Dataset
 from edgevit.export.exporter import ExportJob, open_job
 from edgevit.run import Run
 from tests.export.runs import make_photos, make_run
+from tests.export.small_graphs import RANDOM, START
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +30,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     precisions = getattr(metafunc.cls, "precisions", None)
     if precisions and "precision" in metafunc.fixturenames:
         metafunc.parametrize("precision", precisions)
+
+
+@pytest.fixture(autouse=True)
+def same_numbers() -> None:
+    """Draw the same numbers in each test, whatever ran before it."""
+    RANDOM.bit_generator.state = START

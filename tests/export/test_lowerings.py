@@ -17,27 +17,7 @@ from edgevit.export.lower_onnx import write_onnx
 from edgevit.export.lower_tflite import write_float
 from edgevit.export.onnx_schemes import Float
 from edgevit.preprocessing import Pixels
-
-RANDOM = np.random.default_rng(0)
-INPUT = ops.Input(name="pixels", inputs=(), height=4, width=6)
-TOKENS = ops.Reshape(name="tokens", inputs=("small",), target=(12, 6))
-SMALL = ops.Normalise(
-    name="small",
-    inputs=("pixels",),
-    scale=np.float32([1 / 64, 1 / 32, 1 / 64]),
-    offset=np.float32([-2, -1, -3]),
-    swap_channels=True,
-)
-
-
-def normal(*shape: int) -> np.ndarray:
-    return RANDOM.normal(size=shape).astype(np.float32)
-
-
-def dense(name: str, source: str, inputs: int, outputs: int) -> ops.Dense:
-    return ops.Dense(
-        name=name, inputs=(source,), kernel=normal(inputs, outputs), bias=normal(outputs)
-    )
+from tests.export.small_graphs import INPUT, RANDOM, SMALL, TOKENS, dense, normal
 
 
 def conv(name: str, source: str, stride: int, padding: ops.Padding) -> ops.Conv2D:
