@@ -296,8 +296,8 @@ def _climb(
     session = rungs.check_loads(ladder, lambda file: runtime.open(file, _CHECK_THREADS), path)
     file = lowering.describe(path)
     rungs.check_shapes(ladder, file, job.run.record.spec, precision)
-    rungs.check_weights(ladder, file, graph, precision)
-    rungs.check_values(ladder, session, job.held_out, precision)
+    least_exact = rungs.check_weights(ladder, file, graph, precision)
+    rungs.check_values(ladder, session, job.held_out, precision, least_exact)
     rungs.check_arithmetic(ladder, file, precision)
     if job.validation is None:
         ladder.skip("accuracy", away if job.dataset is None else "no validation photos")

@@ -7,7 +7,7 @@ full-precision graph → arithmetic → accuracy. The first rung that fails stop
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ _Floats = npt.NDArray[np.floating[Any]]
 _NOTHING = np.empty(0, dtype=np.float32)
 _PROGRESS = "Running the exported file"
 _LESS_ROUNDING = "Try int8 without -full, more calibration images, or fp16"
+_NAMED = 3  # tensors in a message
 _HALF_STEP = 0.501
 _EXACT_DB = 200.0  # stands for "no difference"
 
@@ -147,9 +148,16 @@ def check_shapes(
 
 
 def check_values(
-    ladder: Ladder, session: Session, images: EvaluationImages, precision: Precision
+    ladder: Ladder,
+    session: Session,
+    images: EvaluationImages,
+    precision: Precision,
+    least_exact: Sequence[str] = (),
 ) -> None:
-    """The answers are the graph's, on training images that no range was computed on."""
+    """The answers are the graph's, on training images that no range was computed on.
+
+    If they are not, ``least_exact`` says which weights were rounded worst.
+    """
     answers = predict_all(session, images.pixels, _PROGRESS)
     if not np.isfinite(answers).all():
         ladder.decide("values", False, "some probabilities are not finite")
@@ -163,13 +171,15 @@ def check_values(
     judged, least = same[decisive], promise.decisive_agreement
     if few:
         judged, least = same, promise.decisive_agreement - _UNCLEAR_ALLOWANCE
+    passed = cosine >= promise.cosine and float(judged.mean()) >= least
     clear = f"{100 * judged.mean():.1f} % of {len(judged)} clear ones"
+    worst = "" if passed or not least_exact else f"; rounded worst: {', '.join(least_exact)}"
     ladder.decide(
         "values",
-        cosine >= promise.cosine and float(judged.mean()) >= least,
+        passed,
         f"top-1 agreement {100 * same.mean():.1f} % of {len(same)} held-out images "
         f"({'hardly any is clear' if few else clear}; at least {100 * least:.0f} %), "
-        f"cosine {cosine:.5f} (at least {promise.cosine:g}), SQNR {sqnr_db:.1f} dB",
+        f"cosine {cosine:.5f} (at least {promise.cosine:g}), SQNR {sqnr_db:.1f} dB{worst}",
         _LESS_ROUNDING,
     )
 
@@ -191,11 +201,14 @@ def _centred(values: _Floats) -> _Floats:
 
 def check_weights(
     ladder: Ladder, file: FileDescription, graph: DeployGraph, precision: Precision
-) -> None:
+) -> tuple[str, ...]:
     """The weights in the file are the graph's, up to rounding.
 
     A lost tensor need not show in the answers: in a trained ViT some whole matrices may be zeroed
     without a single flip on a few dozen photos.
+
+    Returns:
+        The tensors that were rounded worst, in words.
     """
     least_db = PROMISES[precision].weight_sqnr_db
     held = {f"{op.name}/{field}": a for op in graph.ops for field, a in op.arrays().items()}
@@ -219,15 +232,18 @@ def check_weights(
     for name, step in file.bias_steps.items():
         if name in sqnrs_db and _is_rounded(held[name], file.weights[name], step):
             del sqnrs_db[name]
-    worst = min(sqnrs_db, key=sqnrs_db.__getitem__)
+    ranked = sorted(sqnrs_db, key=sqnrs_db.__getitem__)
+    worst = sqnrs_db[ranked[0]]
+    least_exact = tuple(f"{name} {sqnrs_db[name]:.1f} dB" for name in ranked[:_NAMED])
+    named = least_exact[:1] if worst >= least_db else least_exact
     ladder.decide(
         "weights",
-        sqnrs_db[worst] >= least_db,
+        worst >= least_db,
         f"{count} tensors, all exact"
-        if sqnrs_db[worst] == _EXACT_DB
-        else f"{count} tensors, the least exact is {worst} "
-        f"with {sqnrs_db[worst]:.1f} dB (at least {least_db:g})",
+        if worst == _EXACT_DB
+        else f"{count} tensors, the least exact: {', '.join(named)} (at least {least_db:g})",
     )
+    return least_exact
 
 
 def _is_rounded(expected: Array, actual: Array, step: Array) -> bool:

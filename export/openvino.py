@@ -1,7 +1,7 @@
 """The OpenVINO format: intermediate representation (IR) files, read from the ONNX writer's graph.
 
-int8 is the same calibrated QDQ graph as the ONNX file's, which OpenVINO turns into the
-``FakeQuantize`` ops that NNCF would insert. One IR serves the CPU, GPU and NPU devices.
+int8 has the arithmetic of the ONNX file; OpenVINO turns its QDQ pairs into the ``FakeQuantize`` ops
+that NNCF would insert. One IR serves the CPU, GPU and NPU devices.
 """
 
 from __future__ import annotations

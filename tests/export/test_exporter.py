@@ -251,5 +251,7 @@ def test_values_fail_when_few_answers_are_clear_and_many_differ() -> None:
     session = SimpleNamespace(invoke=fixed)
     reference = np.tile(np.float32([0.33, 0.34, 0.33]), (32, 1))
     images = EvaluationImages(np.zeros((32, 4, 4, 3), np.uint8), reference)
-    with pytest.raises(CheckFailedError, match=r"agreement 0\.0 % .*hardly any is clear"):
-        check_values(Ladder(lambda rung: None), session, images, "int8")
+    with pytest.raises(
+        CheckFailedError, match=r"0\.0 % .*hardly any is clear.*; rounded worst: d/"
+    ):
+        check_values(Ladder(lambda rung: None), session, images, "int8", ("d/kernel 20 dB",))
