@@ -81,6 +81,11 @@ benchmark: install ## Speed against the other toolchains, side by side (the firs
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'nncf>=3.0' 'tf2onnx>=1.16'
 	$(BIN)/python benchmarks/run.py
 
+.PHONY: accuracy
+accuracy: install ## Answers of every export beside full precision's; ACCURACY="--seeds 0 …" for its options.
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'nncf>=3.0' 'tf2onnx>=1.16'
+	$(BIN)/python benchmarks/accuracy.py $(ACCURACY)
+
 # pip-tools rather than uv: uv leaves the upper bounds of Requires-Python aside, pip does not.
 .PHONY: lock
 lock: ## Resolve requirements.lock again.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Literal
 
@@ -13,9 +12,9 @@ from rich.text import Text
 
 from edgevit.bench.accuracy import AccuracyResult
 from edgevit.bench.result import BenchResult, BenchRow, Measurement
+from edgevit.metrics import CLAIM_POINTS, claim, unpaired_half_width_points
 from edgevit.run import ReferenceRecord
 
-Z_95 = 1.959964
 _BYTES_PER_MB = 1_000_000
 _NOTHING = "–"
 _ENDLESS = 10_000
@@ -169,18 +168,15 @@ def _milliseconds(value: float) -> str:
     return f"{value:.2f}" if value >= 1 else f"{value:.4f}"
 
 
-def smallest_claim_points(result: AccuracyResult) -> float | None:
-    """Return the half-width of the drop's 95 % interval, percentage points.
-
-    A smaller drop cannot be told from none. Without pairing the interval is that of a difference
-    of two independent shares, which is wider.
-    """
-    if (paired := result.paired) is not None:
-        return (paired.drop_points_high - paired.drop_points_low) / 2
+def claim_text(result: AccuracyResult) -> str | None:
+    """Say what the photos show about the drop, without a full stop; ``None`` without a drop."""
+    if result.paired is not None:
+        return claim(result.paired, CLAIM_POINTS)
     if result.unpaired_drop_points is None:
         return None
-    share, count = result.accuracy.top1, result.accuracy.image_count
-    return 100 * Z_95 * math.sqrt(2 * share * (1 - share) / count)
+    top1, count = result.accuracy.top1, result.accuracy.image_count
+    points = unpaired_half_width_points(top1 + result.unpaired_drop_points / 100, top1, count)
+    return f"a drop smaller than ±{points:.2f} points cannot be claimed with {count:,} photos"
 
 
 def notes(result: BenchResult) -> list[str]:
@@ -226,12 +222,8 @@ def _row_notes(row: BenchRow) -> list[str]:
         return [f"failed: {row.error}"]
     result = row.measurement.accuracy
     lines = [f"{note}." for note in result.notes]
-    points = smallest_claim_points(result)
-    if points is not None:
-        count = result.accuracy.image_count if result.paired is None else result.paired.image_count
-        lines.append(
-            f"a drop smaller than ±{points:.2f} points cannot be claimed with {count:,} photos."
-        )
+    if (text := claim_text(result)) is not None:
+        lines.append(f"{text}.")
     if not row.measurement.same_photos:
         lines.append(
             f"measured on other photos ({row.measurement.dataset_path}) than the run's own."

@@ -7,7 +7,7 @@ and the peers' files are kept for as long as they would come out the same.
 from __future__ import annotations
 
 import shutil
-import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,15 +96,25 @@ def _make_photos(work: Path) -> Path:
     return data
 
 
-def make_peers(run: Run, work: Path) -> tuple[BuildRecord, ...]:
-    """Make every peer's file from a run, as far as they are not there already.
+def make_peers(
+    run: Run, work: Path, *, names: Collection[str] = tuple(peers.PEERS), data: Path | None = None
+) -> tuple[BuildRecord, ...]:
+    """Make peers' files from a run, as far as they are not there already.
 
     A peer that fails does not stop the others, and is tried again the next time.
+
+    Args:
+        run: The run.
+        work: The benchmark's folder.
+        names: Of the peers; what they are made from is made as well.
+        data: The run's prepared photos; by default where they were when it was trained.
     """
+    wanted = {*names, *(peers.PEERS[name].needs for name in names)}
     records: dict[str, BuildRecord] = {}
     for peer in peers.PEERS.values():
-        needed = records[peer.needs] if peer.needs else None
-        records[peer.name] = _make_peer(peer, run, peer_folder(run, work), needed)
+        if peer.name in wanted:
+            needed = records[peer.needs] if peer.needs else None
+            records[peer.name] = _make_peer(peer, run, data, peer_folder(run, work), needed)
     return tuple(records.values())
 
 
@@ -113,7 +123,9 @@ def peer_folder(run: Run, work: Path) -> Path:
     return work / "peers" / run.name
 
 
-def _make_peer(peer: peers.Peer, run: Run, folder: Path, needed: BuildRecord | None) -> BuildRecord:
+def _make_peer(
+    peer: peers.Peer, run: Run, data: Path | None, folder: Path, needed: BuildRecord | None
+) -> BuildRecord:
     kept = _kept(peer, run, folder)
     if kept is not None:
         return kept
@@ -122,7 +134,7 @@ def _make_peer(peer: peers.Peer, run: Run, folder: Path, needed: BuildRecord | N
         return _record(peer, run, 0.0, 0, f"it is made from {needed.peer}, which failed")
     log = folder / f"{peer.name}.log"
     with console.step(f"Making {run.name} {peer.name}"):
-        outcome = processes.call(peers.build_peer, peer.name, run.root, folder, log=log)
+        outcome = processes.call(peers.build_peer, peer.name, run.root, folder, data, log=log)
     record = _record(peer, run, outcome.seconds, outcome.peak_bytes, outcome.error)
     if record.error is None:
         documents.write(folder / peer.name / _BUILD_FILE, _KIND, _SCHEMA_VERSION, record)
@@ -177,10 +189,8 @@ def make_bundles(run: Run, exports: Path, logs: Path) -> ExportRecord:
 
 
 def _export(run: Run, precision: str, exports: Path) -> list[str]:
-    # Not `python -m edgevit`: the repository's edgevit/ folder would hide the installed package.
-    program = str(Path(sys.executable).with_name("edgevit"))
     options = ["--format", "all", "--quantize", precision, "--out", str(exports)]
-    return [program, "export", str(run.root), *options]
+    return [processes.edgevit(), "export", str(run.root), *options]
 
 
 def bundles_of(run: Run, exports: Path) -> tuple[Bundle, ...]:

@@ -34,10 +34,12 @@ class Source:
     Attributes:
         run: A trained run.
         work: Folder in which each peer has a folder of its name.
+        data: The run's prepared photos; ``None`` if they are where they were when it was trained.
     """
 
     run: Run
     work: Path
+    data: Path | None = None
 
     @cached_property
     def model(self) -> Any:
@@ -52,7 +54,7 @@ class Source:
 
     def images(self) -> list[FloatImages]:
         """Calibration photos, each ``float32 [1, height, width, 3]``."""
-        dataset = Dataset.load(Path(self.run.record.dataset.path))
+        dataset = Dataset.load(self.data or Path(self.run.record.dataset.path))
         preprocessing = self.run.record.spec.preprocessing
         pixels = sample(dataset, preprocessing, images=CALIBRATION_IMAGES).images
         return list(pixels.astype(np.float32)[:, np.newaxis])
@@ -260,8 +262,8 @@ PEERS: dict[str, Peer] = {
 }
 
 
-def build_peer(name: str, run: Path, work: Path) -> None:
+def build_peer(name: str, run: Path, work: Path, data: Path | None = None) -> None:
     """Make one peer's file from a run: ``work/NAME/FILE``."""
-    source = Source(Run.load(run), work)
+    source = Source(Run.load(run), work, data)
     source.path_of(name).parent.mkdir(parents=True, exist_ok=True)
     PEERS[name].build(source, source.path_of(name))

@@ -96,6 +96,14 @@ def run(command: Sequence[str], *, log: Path) -> Outcome:
     return Outcome(None, error, seconds, max(peak, usage.ru_maxrss * _BYTES_PER_KIB))
 
 
+def edgevit() -> str:
+    """Return the command-line program beside this Python.
+
+    Not `python -m edgevit`: the repository's edgevit/ folder would hide the installed package.
+    """
+    return str(Path(sys.executable).with_name("edgevit"))
+
+
 def _tree_bytes(pid: int) -> int:
     total = 0
     try:

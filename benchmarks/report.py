@@ -77,7 +77,7 @@ def render(result: Result) -> str:
         "the median over the rounds, and the smallest and the largest; beside it the ratio of the "
         "fastest inferences.",
         "## Ratios",
-        _table(
+        table(
             ("model", "threads", "", "against", "to reach", "measured", "", "rounds", "minima"),
             (_verdict_row(verdict) for model in result.models for verdict in model.verdicts),
         ),
@@ -111,7 +111,7 @@ def _model_parts(result: ModelResult) -> list[str]:
     weights = "trained" if result.trained else "random"
     parts = [f"Run {result.run_sha256[:12]}…, {weights} weights."]
     parts += [_latencies(comparison) for comparison in result.comparisons]
-    parts.append(_table(("file sizes and the export", "to reach", "measured", ""), _costs(result)))
+    parts.append(table(("file sizes and the export", "to reach", "measured", ""), _costs(result)))
     rows = (
         (
             build.peer,
@@ -121,7 +121,7 @@ def _model_parts(result: ModelResult) -> list[str]:
         )
         for build in result.builds
     )
-    parts.append(_table(("how the peer was made", "s", "peak GB", "failed"), rows))
+    parts.append(table(("how the peer was made", "s", "peak GB", "failed"), rows))
     return parts
 
 
@@ -140,7 +140,7 @@ def _latencies(comparison: Comparison) -> str:
         (name, "failed", _NOTHING, _NOTHING, error) for name, error in comparison.failures.items()
     ]
     heading = f"ms, threads: {comparison.threads}"
-    return _table((heading, "median", "min", "p90", "inferences"), rows)
+    return table((heading, "median", "min", "p90", "inferences"), rows)
 
 
 def _costs(result: ModelResult) -> list[Sequence[str]]:
@@ -169,6 +169,7 @@ def _cost(what: str, value: float, at_most: float | None) -> Sequence[str]:
     return (what, f"≤ {at_most:g}", f"{value:.3g}", _MARKS[value <= at_most])
 
 
-def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table."""
     lines = [headings, ["---"] * len(headings), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -18,6 +18,7 @@ import numpy as np
 
 from edgevit.bundle import BUNDLE_FILE
 from edgevit.data.dataset import Dataset
+from edgevit.metrics import Scores
 from edgevit.preprocessing import Pixels
 from edgevit.run import Run
 from edgevit.runtimes.classifier import open_classifier
@@ -39,10 +40,12 @@ class Opened(NamedTuple):
     Attributes:
         prepare: From ``uint8 [1, height, width, 3]`` to what :attr:`invoke` takes; not timed.
         invoke: One inference, from the input's copy to the output's.
+        read: From what :attr:`invoke` gives to ``float32 [1, classes]``; not timed.
     """
 
     prepare: Callable[[Pixels], Any]
     invoke: Callable[[Any], Any]
+    read: Callable[[Any], Scores] = np.asarray
 
 
 @dataclass(frozen=True)
@@ -197,7 +200,24 @@ def _open_tflite(path: Path, threads: int, _: Mapping[str, str]) -> Opened:
         interpreter.invoke()
         return interpreter.get_tensor(given["index"])
 
-    return Opened(lambda pixels: pixels.astype(taken["dtype"]), invoke)
+    step, zero_point = given["quantization"]
+
+    def read(answer: Any) -> Scores:
+        scores: Scores = answer.astype(np.float32)
+        return np.float32(step) * (scores - zero_point) if step else scores
+
+    return Opened(lambda pixels: _stored(pixels, taken), invoke, read)
+
+
+def _stored(pixels: Pixels, taken: Mapping[str, Any]) -> Any:
+    """Return pixels as an input tensor stores them: by its scale and zero point, if it has any."""
+    scale, zero_point = taken["quantization"]
+    if not scale:
+        return pixels.astype(taken["dtype"])
+    limits = np.iinfo(taken["dtype"])
+    return np.clip(np.rint(pixels / scale) + zero_point, limits.min, limits.max).astype(
+        taken["dtype"]
+    )
 
 
 def _open_onnx(path: Path, threads: int, _: Mapping[str, str]) -> Opened:
@@ -210,7 +230,9 @@ def _open_onnx(path: Path, threads: int, _: Mapping[str, str]) -> Opened:
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     return Opened(
-        lambda pixels: pixels.astype(np.float32), lambda image: session.run(None, {name: image})
+        lambda pixels: pixels.astype(np.float32),
+        lambda image: session.run(None, {name: image}),
+        lambda answers: np.asarray(answers[0]),
     )
 
 

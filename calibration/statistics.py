@@ -6,7 +6,7 @@ them too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -32,24 +32,31 @@ class Observed:
     """One value on all calibration images.
 
     Attributes:
-        low: Least number of each channel, ``float32 [channels]``.
-        high: Largest number of each channel.
+        lows: Least number of each channel on each image, ``float32 [images, channels]``.
+        highs: Largest number of each channel on each image.
         sample: Some of the numbers, ``float32 [n]``, drawn evenly.
         sample_channels: The channel of each of them.
     """
 
-    low: Array
-    high: Array
+    lows: Array
+    highs: Array
     sample: Array
     sample_channels: npt.NDArray[np.int64]
+
+    @cached_property
+    def low(self) -> Array:
+        """Least number of each channel, ``float32 [channels]``."""
+        return np.asarray(self.lows.min(axis=0))
+
+    @cached_property
+    def high(self) -> Array:
+        """Largest number of each channel, ``float32 [channels]``."""
+        return np.asarray(self.highs.max(axis=0))
 
     @property
     def span(self) -> Range:
         """The least and the largest number."""
         return float(self.low.min()), float(self.high.max())
-
-
-RangeEstimator = Callable[[Observed], Range]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,10 +79,6 @@ class Calibration:
             batches = self.graph.map_batches(self._observe, self.images, _BATCH_SIZE)
         return {name: _joined([batch[name] for batch in batches]) for name in batches[0]}
 
-    def ranges(self, estimator: RangeEstimator) -> dict[str, Range]:
-        """Return the range of every value and part, by an estimator of :mod:`.ranges`."""
-        return {name: estimator(value) for name, value in self.observed.items()}
-
     def rewritten(self, graph: DeployGraph, scales: Mapping[str, Array]) -> Calibration:
         """Return the calibration of a graph that equals this one but for the scales of channels.
 
@@ -87,7 +90,7 @@ class Calibration:
         """
         result = Calibration(graph, self.images)
         observed = {
-            name: _divided(value, scales[name]) if name in scales else value
+            name: divided_channels(value, scales[name]) if name in scales else value
             for name, value in self.observed.items()
         }
         result.__dict__["observed"] = observed  # as the cached property would
@@ -98,15 +101,9 @@ class Calibration:
 
 
 def _values_and_parts(graph: DeployGraph, pixels: Pixels) -> Iterator[tuple[str, Array]]:
-    with_parts = (Attention, LayerNorm)
-    needed = {name for op in graph.ops if isinstance(op, with_parts) for name in op.inputs}
-    kept: dict[str, Array] = {}
-    for op, value in graph.walk(pixels):
-        if op.name in needed:
-            kept[op.name] = value
-        if isinstance(op, with_parts):
-            for part, inner in _parts(op, [kept[name] for name in op.inputs]).items():
-                yield f"{op.name}/{part}", inner
+    for op, inputs, value in graph.walk(pixels):
+        for part, inner in _parts(op, inputs).items():
+            yield f"{op.name}/{part}", inner
         yield op.name, value
 
 
@@ -115,7 +112,9 @@ def _parts(op: Op, inputs: Sequence[Array]) -> dict[str, Array]:
     if isinstance(op, Attention):
         queries, keys = (x.reshape(*x.shape[:2], op.heads, -1) for x in inputs[:2])
         scores = np.float32(op.scale) * np.einsum("nqhd,nkhd->nhqk", queries, keys)
-        return {SCORES: scores.reshape(-1, 1)}
+        return {SCORES: scores.reshape(len(scores), -1, 1)}
+    if not isinstance(op, LayerNorm):
+        return {}
     mean = inputs[0].mean(axis=-1, keepdims=True)
     centred = inputs[0] - mean
     variance = np.mean(centred * centred, axis=-1, keepdims=True)
@@ -123,26 +122,32 @@ def _parts(op: Op, inputs: Sequence[Array]) -> dict[str, Array]:
 
 
 def _look_at(value: Array) -> Observed:
-    columns = value.reshape(-1, value.shape[-1])
+    channels = value.shape[-1]
+    columns = value.reshape(len(value), -1, channels)
     flat = value.reshape(-1)
     chosen = np.random.default_rng(0).integers(0, flat.size, min(_SAMPLE_PER_BATCH, flat.size))
-    low, high = columns.min(axis=0), columns.max(axis=0)
-    return Observed(low, high, flat[chosen], chosen % columns.shape[1])
+    return Observed(
+        lows=columns.min(axis=1),
+        highs=columns.max(axis=1),
+        sample=flat[chosen],
+        sample_channels=chosen % channels,
+    )
 
 
 def _joined(parts: Sequence[Observed]) -> Observed:
     return Observed(
-        low=np.min([part.low for part in parts], axis=0),
-        high=np.max([part.high for part in parts], axis=0),
+        lows=np.concatenate([part.lows for part in parts]),
+        highs=np.concatenate([part.highs for part in parts]),
         sample=np.concatenate([part.sample for part in parts]),
         sample_channels=np.concatenate([part.sample_channels for part in parts]),
     )
 
 
-def _divided(value: Observed, scale: Array) -> Observed:
+def divided_channels(value: Observed, scale: Array) -> Observed:
+    """Return what was seen of a value if its channels were divided by ``float32 [channels]``."""
     return replace(
         value,
-        low=value.low / scale,
-        high=value.high / scale,
+        lows=value.lows / scale,
+        highs=value.highs / scale,
         sample=value.sample / scale[value.sample_channels],
     )

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from edgevit import documents, storage
-from edgevit.calibration.sampling import CalibrationSet
+from edgevit import console, documents, storage
+from edgevit.calibration.sampling import CalibrationSet, check_content
 from edgevit.errors import InputError
 from edgevit.preprocessing import Pixels, Preprocessing
 from edgevit.storage import FileRecord
@@ -62,14 +62,7 @@ class CalibrationRecord:
             raise InputError(f"{lost[0]} has no recorded hash")
 
 
-def write_set(
-    target: Path,
-    calibration: CalibrationSet,
-    classes: tuple[str, ...],
-    dataset_sha256: str,
-    *,
-    force: bool = False,
-) -> None:
+def write_set(target: Path, calibration: CalibrationSet, *, force: bool = False) -> None:
     """Write a set as a folder, whole or not at all.
 
     Raises:
@@ -84,9 +77,9 @@ def write_set(
             image_count=len(calibration.images),
             image_sha256=calibration.image_sha256,
             labels=calibration.labels,
-            classes=classes,
+            classes=calibration.classes,
             seed=calibration.seed,
-            dataset_sha256=dataset_sha256,
+            dataset_sha256=calibration.dataset_sha256,
             files={name: storage.record_of(folder / name) for name in (IMAGES_FILE, SHEET_FILE)},
         )
         documents.write(folder / CALIBRATION_FILE, KIND, SCHEMA_VERSION, record)
@@ -96,7 +89,8 @@ def load_set(root: Path) -> CalibrationSet:
     """Read a set that :func:`write_set` wrote.
 
     Raises:
-        InputError: if there is none, or it was changed.
+        InputError: if there is none, it was changed, or there is too little on its images
+            (:func:`.sampling.check_content`).
     """
     if not (root / CALIBRATION_FILE).is_file():
         raise InputError(f"there is no calibration set at {root}", f"Make one: {MAKE_COMMAND}")
@@ -109,7 +103,8 @@ def load_set(root: Path) -> CalibrationSet:
             f"{root / IMAGES_FILE} cannot be read ({error})", _DAMAGED_REMEDY
         ) from None
     count = record.image_count
-    if pixels.dtype != np.uint8 or pixels.ndim != 4 or not 0 < count < len(pixels):
+    is_pixels = pixels.dtype == np.uint8 and pixels.ndim == 4 and pixels.shape[-1] == 3
+    if not is_pixels or pixels.size == 0 or not 0 < count < len(pixels):
         raise InputError(f"{root / IMAGES_FILE} holds no calibration images", _DAMAGED_REMEDY)
     # check_set goes by the hashes: each image must have one.
     if not len(pixels) == len(record.image_sha256) == len(record.labels):
@@ -118,41 +113,88 @@ def load_set(root: Path) -> CalibrationSet:
             f"{len(record.labels)} labels for {len(pixels)} images",
             _DAMAGED_REMEDY,
         )
-    return CalibrationSet(
+    beyond = [label for label in record.labels if not 0 <= label < len(record.classes)]
+    if beyond:
+        raise InputError(
+            f"{root / CALIBRATION_FILE} has the label {beyond[0]}, which is none of its "
+            f"{len(record.classes)} classes (0 to {len(record.classes) - 1})",
+            _DAMAGED_REMEDY,
+        )
+    loaded = CalibrationSet(
         images=pixels[:count],
         held_out=pixels[count:],
         image_sha256=record.image_sha256,
         labels=record.labels,
+        classes=record.classes,
         geometry=record.geometry,
         seed=record.seed,
+        dataset_sha256=record.dataset_sha256,
+    )
+    check_content(
+        loaded,
+        f"the calibration set {root}",
+        f"Look at its {SHEET_FILE}, and make another: {MAKE_COMMAND}",
+    )
+    return loaded
+
+
+def check_classes(classes: tuple[str, ...], labels: tuple[str, ...], name: str) -> None:
+    """Check that photos have the classes of a model, in the same order.
+
+    Args:
+        classes: Of the photos.
+        labels: The model's.
+        name: Of the photos, for messages.
+
+    Raises:
+        InputError: naming the first difference.
+    """
+    if classes == labels:
+        return
+    remedy = f"Make a set from photos of the run's classes: {MAKE_COMMAND}"
+    if len(classes) != len(labels):
+        raise InputError(f"{name} has {len(classes)} classes, the run {len(labels)}", remedy)
+    index = next(i for i, label in enumerate(labels) if classes[i] != label)
+    raise InputError(
+        f"class {index} is {classes[index]!r} in {name} and {labels[index]!r} in the run", remedy
     )
 
 
 def check_set(
-    calibration: CalibrationSet, preprocessing: Preprocessing, forbidden: Collection[str], name: str
+    calibration: CalibrationSet,
+    name: str,
+    *,
+    preprocessing: Preprocessing,
+    labels: tuple[str, ...],
+    dataset_sha256: str,
+    forbidden: Collection[str],
 ) -> None:
-    """Check that a set may be used for a model.
+    """Check that a set may be used for a model; say it if its photos are from other ones.
+
+    Photos of other sources, of the same classes, are as good for ranges.
 
     Args:
         calibration: The set.
-        preprocessing: The model's.
-        forbidden: Hashes of the photos that accuracy is measured on.
         name: Of the set, for messages.
+        preprocessing: The model's.
+        labels: The model's.
+        dataset_sha256: Of the photos that the model was trained on.
+        forbidden: Hashes of the photos that accuracy is measured on.
 
     Raises:
-        InputError: if its pixels have another shape than the model takes, or a photo of it
-            belongs to the validation or test split.
+        InputError: if its pixels have another shape than the model takes, its classes are not the
+            model's, or a photo of it belongs to the validation or test split.
     """
-    size = calibration.images.shape[1:3]
-    if calibration.geometry != preprocessing.geometry or size != (
-        preprocessing.height,
-        preprocessing.width,
-    ):
+    height, width = calibration.images.shape[1:3]
+    said_to_fit = calibration.geometry == preprocessing.geometry
+    if not said_to_fit or (height, width) != (preprocessing.height, preprocessing.width):
+        held = f"{height}x{width}" if said_to_fit else calibration.geometry
         raise InputError(
-            f"the calibration set {name} holds {calibration.geometry} pixels, "
+            f"the calibration set {name} holds {held} pixels, "
             f"the model takes {preprocessing.geometry}",
             f"Make one from the run's own photos: {MAKE_COMMAND}",
         )
+    check_classes(calibration.classes, labels, f"the calibration set {name}")
     shared = set(calibration.image_sha256) & set(forbidden)
     if shared:
         count, verb = ("1 photo", "is") if len(shared) == 1 else (f"{len(shared)} photos", "are")
@@ -160,6 +202,11 @@ def check_set(
             f"{count} of the calibration set {name} {verb} in the run's validation or test split, "
             f"such as {min(shared)[:12]}…",
             f"Accuracy on them would mean nothing. Make another: {MAKE_COMMAND}",
+        )
+    if calibration.dataset_sha256 != dataset_sha256:
+        console.note(
+            f"The photos of {name} are of another data set ({calibration.dataset_sha256[:12]}…) "
+            f"than the run's ({dataset_sha256[:12]}…), of the same classes: they are used"
         )
 
 

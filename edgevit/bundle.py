@@ -12,6 +12,7 @@ from pathlib import Path
 
 from edgevit import documents, storage
 from edgevit.errors import InputError
+from edgevit.metrics import PairedDrop
 from edgevit.run import DatasetReference, ReferenceRecord, require_plain_name
 from edgevit.spec import ModelSpec
 from edgevit.storage import FileRecord
@@ -19,7 +20,7 @@ from edgevit.storage import FileRecord
 BUNDLE_FILE = "bundle.json"
 LABELS_FILE = "labels.txt"
 KIND = "edgevit.bundle"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 _DAMAGED_REMEDY = "The bundle is damaged: copy it again, or export it again"
 
@@ -67,6 +68,8 @@ class SourceRecord:
         dataset: The photos that the run was trained on.
         reference: The run's full-precision test result.
         calibration_sha256: Hash over the calibration images; ``None`` where none were needed.
+        skipped_passes: Names of graph passes that the user left out.
+        ranges: Range estimators that the user chose, as ``ESTIMATOR`` or ``KIND=ESTIMATOR``.
     """
 
     run_name: str
@@ -75,6 +78,26 @@ class SourceRecord:
     dataset: DatasetReference
     reference: ReferenceRecord
     calibration_sha256: str | None
+    skipped_passes: tuple[str, ...]
+    ranges: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FloatLayersRecord:
+    """Layers of an int8 file that compute in float, and what that costs.
+
+    Attributes:
+        names: Of the dense layers and convolutions.
+        latency_ms_p50: Median time of one inference of this file, milliseconds.
+        latency_ms_p50_all_int8: The same of the file with every layer in int8; both took turns on
+            the machine that exported them.
+        threads: With which they were timed.
+    """
+
+    names: tuple[str, ...]
+    latency_ms_p50: float
+    latency_ms_p50_all_int8: float
+    threads: int
 
 
 @dataclass(frozen=True)
@@ -85,10 +108,13 @@ class BundleRecord:
         format: ``tflite``, …
         precision: The precision's name, such as ``int8``.
         applied_precision: What was really done, per kind of op, in words.
+        float_layers: The int8 layers that stayed float after all; ``None`` if none did.
         op_dtypes: Number of the file's ops by kind and arithmetic, such as
             ``{"FULLY_CONNECTED int8": 74}``.
         placement: Number of ops by where the file's own runtime ran them when it was checked.
         model_file: Name of the file that the runtime opens.
+        validation: Drop on validation photos in the file's own runtime; ``None`` without photos.
+        max_drop_points: The budget that it was held against, percentage points, if there was one.
         fp32_weights_bytes: Size of the graph's weights in float32, to compare the files with.
         notes: What a user of this bundle should know.
         files: Every file but this record, with its hash.
@@ -98,6 +124,7 @@ class BundleRecord:
     format: str
     precision: str
     applied_precision: dict[str, str]
+    float_layers: FloatLayersRecord | None
     op_dtypes: dict[str, int]
     placement: dict[str, int]
     spec: ModelSpec
@@ -107,6 +134,8 @@ class BundleRecord:
     input: TensorRecord
     output: TensorRecord
     source: SourceRecord
+    validation: PairedDrop | None
+    max_drop_points: float | None
     ladder: tuple[RungRecord, ...]
     notes: tuple[str, ...]
     versions: dict[str, str]

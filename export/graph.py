@@ -8,10 +8,11 @@ Evaluating a graph with NumPy is the reference that both are checked against.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import TypeVar
 
 import numpy as np
@@ -23,6 +24,7 @@ from edgevit.preprocessing import Pixels
 
 T = TypeVar("T")
 O = TypeVar("O", bound=Op)  # noqa: E741 - an op
+Evaluation = Callable[..., Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +75,10 @@ class DeployGraph:
         """Return the op that computes ``name``."""
         return self._by_name[name]
 
+    def __contains__(self, name: object) -> bool:
+        """Say whether an op has this name."""
+        return name in self._by_name
+
     def consumers(self, name: str) -> tuple[Op, ...]:
         """Return the ops that read the value ``name``."""
         return tuple(op for op in self.ops if name in op.inputs)
@@ -86,32 +92,70 @@ class DeployGraph:
         """Number of weights held by the ops."""
         return sum(array.size for op in self.ops for array in op.arrays().values())
 
-    def walk(self, pixels: Pixels) -> Iterator[tuple[Op, Array]]:
+    def walk(
+        self, pixels: Pixels, instead: Mapping[str, Evaluation] = MappingProxyType({})
+    ) -> Iterator[tuple[Op, list[Array], Array]]:
         """Compute op after op; a value is dropped after its last reader, for VGG16 is large.
 
         Args:
             pixels: ``uint8 [n, height, width, 3]``.
+            instead: What is computed in place of an op, by name.
 
         Yields:
-            Each op with its value, ``float32 [n, …]``.
+            Each op with its inputs (the first op has none) and its value, ``float32 [n, …]``.
         """
         last_reader = {name: op.name for op in self.ops for name in op.inputs}
         values: dict[str, Array] = {}
         for op in self.ops:
-            inputs = [values[name] for name in op.inputs] if op.inputs else [pixels]
-            values[op.name] = op.evaluate(*inputs)
+            inputs = [values[name] for name in op.inputs]
+            compute: Evaluation = instead.get(op.name, op.evaluate)
+            values[op.name] = compute(*inputs) if inputs else compute(pixels)
             for name in set(op.inputs):
                 if last_reader[name] == op.name:
                     del values[name]
-            yield op, values[op.name]
+            yield op, inputs, values[op.name]
 
     def values(self, pixels: Pixels) -> dict[str, Array]:
         """Compute every value, ``float32 [n, …]`` by op name, from ``uint8`` pixels."""
-        return {op.name: value for op, value in self.walk(pixels)}
+        return {op.name: value for op, _, value in self.walk(pixels)}
 
-    def evaluate(self, pixels: Pixels, batch_size: int = 4) -> Scores:
-        """Compute probabilities ``float32 [n, classes]`` from ``uint8 [n, height, width, 3]``."""
-        return np.concatenate(self.map_batches(self._evaluate_batch, pixels, batch_size))
+    def answer_after(self, values: Mapping[str, Array], name: str, value: Array) -> Scores:
+        """Return the answers if one value were another.
+
+        Args:
+            values: All values, by :meth:`values`.
+            name: Of the value that changes.
+            value: What it is instead.
+        """
+        changed = {name: value}
+        for op in self.ops:
+            if op.name != name and not changed.keys().isdisjoint(op.inputs):
+                changed[op.name] = op.evaluate(*(changed.get(i, values[i]) for i in op.inputs))
+        return changed.get(self.output, values[self.output])
+
+    def evaluate(
+        self,
+        pixels: Pixels,
+        batch_size: int = 4,
+        instead: Mapping[str, Evaluation] = MappingProxyType({}),
+    ) -> Scores:
+        """Compute probabilities.
+
+        Args:
+            pixels: ``uint8 [n, height, width, 3]``.
+            batch_size: Images at a time.
+            instead: What is computed in place of an op, by name.
+
+        Returns:
+            ``float32 [n, classes]``.
+        """
+
+        def answer(batch: Pixels) -> Scores:
+            for _, _, value in self.walk(batch, instead):
+                last = value
+            return last
+
+        return np.concatenate(self.map_batches(answer, pixels, batch_size))
 
     def map_batches(
         self, function: Callable[[Pixels], T], pixels: Pixels, batch_size: int
@@ -126,11 +170,6 @@ class DeployGraph:
         ]
         with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
             return list(pool.map(function, batches))
-
-    def _evaluate_batch(self, pixels: Pixels) -> Scores:
-        for _, value in self.walk(pixels):
-            answer = value
-        return answer
 
     def edit(self, replacements: dict[str, Sequence[Op]]) -> DeployGraph:
         """Return a graph in which each named op is replaced by a sequence of ops.

@@ -98,8 +98,10 @@ def write_onnx(
             thread on a residual of one token without it); ONNX Runtime multiplies in int8, and
             folds attention's transpositions, only without it.
     """
-    # The output has a name of its own, whatever the graph calls its last value.
-    graph = DeployGraph((*graph.ops[:-1], replace(graph.ops[-1], name=_LAST)))
+    # The output has a name of its own, whatever the graph calls its last value. (A product keeps
+    # the name that the plan knows.)
+    if not isinstance(graph.ops[-1], (ops.Dense, ops.Conv2D)):
+        graph = DeployGraph((*graph.ops[:-1], replace(graph.ops[-1], name=_LAST)))
     to = _Emission(graph, scheme, batched=batched)
     for op in graph.ops:
         value = _emit(op, to)

@@ -80,18 +80,25 @@ class _Emission:
         target = self.integers(op, f"{name.rsplit('/', 1)[-1]}_shape", shape)
         return self.writer.operator("RESHAPE", (x, target), name, shape)
 
-    def fused_relu(self, op: ops.Op) -> ops.Relu | None:
-        """Return the ReLU that is the only reader of an op's value."""
-        readers = self.graph.consumers(op.name)
-        if len(readers) == 1 and isinstance(readers[0], ops.Relu):
-            return readers[0]
-        return None
-
     def activation_of(self, op: ops.Op) -> tuple[int, str]:
         """Return the activation that is fused into an op, and the name of the fused value."""
-        relu = self.fused_relu(op)
+        relu = fused_relu(self.graph, op)
         functions = self.writer.schema.ActivationFunctionType
         return (functions.NONE, op.name) if relu is None else (functions.RELU, relu.name)
+
+
+def fused_relu(graph: DeployGraph, op: ops.Op) -> ops.Relu | None:
+    """Return the ReLU that is the only reader of an op's value."""
+    readers = graph.consumers(op.name)
+    if len(readers) == 1 and isinstance(readers[0], ops.Relu):
+        return readers[0]
+    return None
+
+
+def result_of(graph: DeployGraph, product: ops.Op) -> str:
+    """Return the tensor that a dense layer or convolution computes, its ReLU included."""
+    relu = fused_relu(graph, product)
+    return product.name if relu is None else relu.name
 
 
 def write_float(graph: DeployGraph, *, half: bool = False) -> bytes:
@@ -169,7 +176,7 @@ def _(op: ops.Dense, to: _Emission) -> int:
 def _(op: ops.Relu, to: _Emission) -> int:
     (x,) = to.inputs(op)
     source = to.graph.op(op.inputs[0])
-    if isinstance(source, (ops.Conv2D, ops.Dense)) and to.fused_relu(source) is op:
+    if isinstance(source, (ops.Conv2D, ops.Dense)) and fused_relu(to.graph, source) is op:
         return x
     return to.writer.operator("RELU", (x,), op.name, to.shape_of(op.name))
 

@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Protocol
 
 from edgevit.bundle import TensorRecord
-from edgevit.calibration.statistics import Calibration, Range, RangeEstimator
+from edgevit.calibration.ranges import RangePolicy
+from edgevit.calibration.statistics import Range
 from edgevit.export.card import ModelCard
 from edgevit.export.graph import DeployGraph
 from edgevit.export.ops import Array
+from edgevit.export.passes.calibrated import CalibratedPass
+from edgevit.export.plan import Operand, Plan, unplanned
 from edgevit.export.precision import Precision
 
 Files = dict[str, bytes]
@@ -49,30 +52,21 @@ class Source:
     """What a file is made from.
 
     Attributes:
-        graph: After the passes, and prepared by the recipe if that is calibrated.
+        graph: After the passes, the recipe's own among them.
         card: What the file says about itself.
-        calibration: Of that very graph; ``None`` where the recipe is not calibrated.
+        plan: How each product rounds.
+        ranges: Of the graph's values and parts; empty where the recipe is not calibrated.
     """
 
     graph: DeployGraph
     card: ModelCard
-    calibration: Calibration | None = None
-
-    def ranges(self, estimator: RangeEstimator) -> dict[str, Range]:
-        """Return the ranges of all activations; only calibrated recipes may ask."""
-        if self.calibration is None:
-            raise ValueError("this recipe is not calibrated")
-        return self.calibration.ranges(estimator)
+    plan: Plan = field(default_factory=dict)
+    ranges: Mapping[str, Range] = field(default_factory=dict)
 
 
 def never(graph: DeployGraph) -> None:
     """Refuse no graph."""
     return
-
-
-def unprepared(calibration: Calibration) -> Calibration:
-    """Prepare nothing."""
-    return calibration
 
 
 @dataclass(frozen=True)
@@ -83,8 +77,14 @@ class Recipe:
         write: Returns the files by name. The same source gives the same bytes.
         calibrated: Whether activation ranges must be calibrated on images.
         applied: What is done, per kind of op, in words; it ends up in the bundle.
-        prepare: Rewrites the graph for rounding, for what was seen of its activations, without
-            changing its answers in float. Only calibrated recipes have one.
+        plan: How each product of a graph rounds.
+        alternatives: Where calibrated dense layers may get their ranges from instead, at no cost in
+            latency: each takes what loses least.
+        passes: What prepares the graph for rounding, in order, for what was seen of its
+            activations, without changing its answers in float. Only calibrated recipes have any.
+        policy: Where ranges come from.
+        corrects_bias: Whether biases make up for what rounding shifts on average.
+        may_keep_float: Whether single products may stay float.
         refusal: Returns why a graph should not have this precision, or ``None``.
         notes: What a user of such a bundle should know.
     """
@@ -92,7 +92,12 @@ class Recipe:
     write: Callable[[Source], Files]
     calibrated: bool
     applied: Mapping[str, str]
-    prepare: Callable[[Calibration], Calibration] = unprepared
+    plan: Callable[[DeployGraph], Plan] = unplanned
+    alternatives: tuple[Operand, ...] = ()
+    passes: tuple[CalibratedPass, ...] = ()
+    policy: RangePolicy = field(default_factory=RangePolicy)
+    corrects_bias: bool = False
+    may_keep_float: bool = False
     refusal: Callable[[DeployGraph], str | None] = never
     notes: tuple[str, ...] = ()
 

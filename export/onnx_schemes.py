@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from edgevit.export.onnx_writer import OnnxWriter
 from edgevit.export.ops import Array
+from edgevit.export.plan import Plan
 from edgevit.export.quantised import PIXEL_GRID, AffineUint8, int8_per_channel, least_scales
 
 # Measured for VGG16: blocks 3 to 5 take half the time with AMX and a quarter more without.
@@ -108,18 +109,41 @@ class Float:
         return product.write(writer, kernel, bias)
 
 
-class _Integer:
-    """What the integer schemes share: pixels that only products read stay the bytes they are.
+class Planned:
+    """Every product as a plan says; everything else is float.
+
+    *Calibrated* products have QDQ pairs around them and a float output. ONNX Runtime fuses a
+    ``Gemm`` only if its bias is a dequantised int32 (its selector ``GemmNodeGroupSelector``);
+    anything else would dequantise the weights at each inference. Products with ranges *per image*
+    are the nodes that ONNX Runtime fuses into ``MatMulIntegerToFloat``.
 
     Args:
-        integer_pixels: Whether only products read them.
+        plan: Of the graph.
+        grids: Of the values that are kept in eight bits.
+        integer_pixels: Whether only products read the pixels: they stay the bytes they are.
+        for_onnx_runtime: Keep biases as int32 on the grid of the products, and give the weights of
+            deep convolutions a zero point beside 0: ONNX Runtime's kernel for symmetric weights
+            does not use AMX, its matrix product does.
     """
 
     dtype: npt.DTypeLike = np.float32
 
-    def __init__(self, *, integer_pixels: bool) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        grids: Mapping[str, AffineUint8],
+        *,
+        integer_pixels: bool,
+        for_onnx_runtime: bool = True,
+    ) -> None:
+        self._plan = plan
+        self._grids = grids
         self._integer_pixels = integer_pixels
+        self._for_onnx_runtime = for_onnx_runtime
         self._raw: str | None = None  # the name of the pixels, if they are bytes
+        self._unrounded: dict[str, str] = {}  # by where a rounded value is
+        # Levels, scale, zero point of what was rounded per image, by where it was.
+        self._levels: dict[str, tuple[str, str, str]] = {}
 
     def pixels(self, writer: OnnxWriter, name: str, source: str) -> str:
         """Take them as levels of scale 1 and zero point 0, or else cast them."""
@@ -134,32 +158,6 @@ class _Integer:
             return writer.constant(name, value)
         return writer.constant(name, np.rint(value).clip(0, 255), np.uint8)
 
-
-class Static(_Integer):
-    """Calibrated int8: QDQ pairs around every product, whose output is float.
-
-    ONNX Runtime fuses a ``Gemm`` only if its bias is a dequantised int32 (its selector
-    ``GemmNodeGroupSelector``); anything else would dequantise the weights at each inference.
-
-    Args:
-        grids: Of the values that are kept in eight bits.
-        integer_pixels: Whether only products read the pixels.
-        for_onnx_runtime: Keep biases as int32 on the grid of the products, and give the weights of
-            deep convolutions a zero point beside 0: ONNX Runtime's kernel for symmetric weights
-            does not use AMX, its matrix product does.
-    """
-
-    def __init__(
-        self,
-        grids: Mapping[str, AffineUint8],
-        *,
-        integer_pixels: bool,
-        for_onnx_runtime: bool = True,
-    ) -> None:
-        super().__init__(integer_pixels=integer_pixels)
-        self._grids = grids
-        self._for_onnx_runtime = for_onnx_runtime
-
     def store(self, writer: OnnxWriter, name: str, root: str, source: str) -> str:
         """Write a QDQ pair if the value is kept in eight bits."""
         grid = self._grids.get(name)
@@ -167,9 +165,24 @@ class Static(_Integer):
             return source
         inputs = (source, *_grid_constants(writer, name, grid))
         levels = writer.node("QuantizeLinear", inputs, f"{name}/quantised")
-        return _dequantised(writer, name, levels, grid)
+        stored = _dequantised(writer, name, levels, grid)
+        self._unrounded[stored] = source
+        return stored
 
     def product(self, writer: OnnxWriter, product: Product) -> str:
+        """Write a product as the plan says."""
+        operand = self._plan[product.name]
+        if operand == "calibrated":
+            return self._calibrated(writer, product)
+        source = self._unrounded.get(product.source, product.source)
+        product = replace(product, source=source)
+        if operand == "float":
+            if product.root == self._raw:
+                source = writer.cast(source, f"{product.name}/wide", self.dtype)
+            return Float().product(writer, replace(product, source=source))
+        return self._per_image(writer, product)
+
+    def _calibrated(self, writer: OnnxWriter, product: Product) -> str:
         """Dequantise input, weights and bias; the runtime fuses all of it into one int8 node."""
         if product.root == self._raw:
             source = _dequantised(writer, product.value, product.source, PIXEL_GRID)
@@ -193,6 +206,30 @@ class Static(_Integer):
         levels = np.rint(product.bias.astype(np.float64) / scales).astype(np.int32)
         return _dequantised_constant(writer, name, levels, scales, 0)
 
+    def _per_image(self, writer: OnnxWriter, product: Product) -> str:
+        """Quantise the input at run time, multiply integers, scale, add the bias."""
+        name = product.name
+        levels, scale, zero_point = self._at_run_time(writer, product)
+        kernel, kernel_scales = int8_per_channel(product.kernel, product.axis)
+        inputs = (levels, writer.constant(f"{name}/kernel/levels", kernel, np.int8), zero_point)
+        sums = writer.node("MatMulInteger", inputs, f"{name}/integers")
+        wide = writer.cast(sums, f"{name}/sums", np.float32)
+        factors = (scale, writer.constant(f"{name}/kernel/scale", kernel_scales))
+        step = writer.node("Mul", factors, f"{name}/step")
+        scaled = writer.node("Mul", (wide, step), f"{name}/scaled")
+        return writer.node("Add", (scaled, writer.constant(f"{name}/bias", product.bias)), name)
+
+    def _at_run_time(self, writer: OnnxWriter, product: Product) -> tuple[str, str, str]:
+        """Return levels, scale and zero point of what a product reads."""
+        value = product.value
+        if product.root == self._raw:
+            return (product.source, *_grid_constants(writer, product.root, PIXEL_GRID))
+        if value not in self._levels:  # once for all of its readers
+            outputs = (f"{value}/levels", f"{value}/scale_seen", f"{value}/zero_point_seen")
+            writer.node("DynamicQuantizeLinear", (product.source,), *outputs)
+            self._levels[value] = outputs
+        return self._levels[value]
+
 
 def _is_deep(product: Product) -> bool:
     """Say whether unfolding a convolution's input costs little next to multiplying it."""
@@ -207,9 +244,10 @@ def _dequantised(writer: OnnxWriter, name: str, levels: str, grid: AffineUint8) 
 
 
 def _grid_constants(writer: OnnxWriter, name: str, grid: AffineUint8) -> tuple[str, str]:
+    # An op of that name may have a "scale" of its own.
     return (
-        writer.constant(f"{name}/scale", grid.scale),
-        writer.constant(f"{name}/zero_point", grid.zero_point, np.uint8),
+        writer.constant(f"{name}/grid_scale", grid.scale),
+        writer.constant(f"{name}/grid_zero_point", grid.zero_point, np.uint8),
     )
 
 
@@ -227,46 +265,3 @@ def _dequantised_constant(
         writer.constant(f"{name}/zero_point", np.full(scales.shape, zero_point), levels.dtype),
     )
     return writer.node("DequantizeLinear", inputs, name, axis=axis)
-
-
-class Dynamic(_Integer):
-    """int8 with the range of each input taken at run time, over the whole tensor.
-
-    The nodes are those that ONNX Runtime fuses into ``MatMulIntegerToFloat``.
-
-    Args:
-        integer_pixels: Whether only products read the pixels.
-    """
-
-    def __init__(self, *, integer_pixels: bool) -> None:
-        super().__init__(integer_pixels=integer_pixels)
-        # By value: levels, scale, zero point.
-        self._quantised: dict[str, tuple[str, str, str]] = {}
-
-    def store(self, writer: OnnxWriter, name: str, root: str, source: str) -> str:
-        """Leave it: a reader quantises it."""
-        return source
-
-    def product(self, writer: OnnxWriter, product: Product) -> str:
-        """Quantise the input at run time, multiply integers, scale, add the bias."""
-        name = product.name
-        levels, scale, zero_point = self._quantise(writer, product)
-        kernel, kernel_scales = int8_per_channel(product.kernel, product.axis)
-        inputs = (levels, writer.constant(f"{name}/kernel/levels", kernel, np.int8), zero_point)
-        sums = writer.node("MatMulInteger", inputs, f"{name}/integers")
-        wide = writer.cast(sums, f"{name}/sums", np.float32)
-        factors = (scale, writer.constant(f"{name}/kernel/scale", kernel_scales))
-        step = writer.node("Mul", factors, f"{name}/step")
-        scaled = writer.node("Mul", (wide, step), f"{name}/scaled")
-        return writer.node("Add", (scaled, writer.constant(f"{name}/bias", product.bias)), name)
-
-    def _quantise(self, writer: OnnxWriter, product: Product) -> tuple[str, str, str]:
-        """Return levels, scale and zero point of what a product reads."""
-        value = product.value
-        if product.root == self._raw:
-            return (product.source, *_grid_constants(writer, product.root, PIXEL_GRID))
-        if value not in self._quantised:  # once for all of its readers
-            outputs = (f"{value}/levels", f"{value}/scale", f"{value}/zero_point")
-            writer.node("DynamicQuantizeLinear", (product.source,), *outputs)
-            self._quantised[value] = outputs
-        return self._quantised[value]

@@ -21,11 +21,11 @@ from edgevit.errors import InputError
 from edgevit.export.graph import DeployGraph
 from edgevit.export.lower_onnx import INPUT_NAME, OUTPUT_NAME, write_onnx
 from edgevit.export.lowering import FileDescription, Files, Recipe, Source
-from edgevit.export.onnx import static_scheme
+from edgevit.export.onnx import STATIC_PASSES, planned_scheme
 from edgevit.export.onnx_metadata import rt_info
 from edgevit.export.onnx_schemes import Float, Scheme
 from edgevit.export.ops import Array
-from edgevit.export.passes.migrate_scale import migrate_scale
+from edgevit.export.plan import everywhere
 from edgevit.export.precision import Precision
 from edgevit.runtimes.openvino import (
     PRECISION_KEY,
@@ -87,8 +87,8 @@ def _writer(scheme: Callable[[Source], Scheme], *, half: bool) -> Callable[[Sour
     return write
 
 
-def _static_scheme(source: Source) -> Scheme:
-    return static_scheme(source, for_onnx_runtime=False)
+def _planned_scheme(source: Source) -> Scheme:
+    return planned_scheme(source, for_onnx_runtime=False)
 
 
 def _load_openvino() -> Any:
@@ -119,9 +119,12 @@ _RECIPES: dict[Precision, Recipe] = {
         notes=("For GPUs and NPUs: on a CPU, float16 weights gain only the size.",),
     ),
     "int8": Recipe(
-        write=_writer(_static_scheme, half=False),
+        write=_writer(_planned_scheme, half=False),
         calibrated=True,
-        prepare=migrate_scale,
+        plan=everywhere("calibrated"),
+        passes=STATIC_PASSES,
+        corrects_bias=True,
+        may_keep_float=True,
         applied={
             "dense and convolution": "int8, weight scale per output channel, uint8 inputs with "
             "calibrated ranges",

@@ -33,6 +33,11 @@ class AffineUint8:
     scale: float
     zero_point: int
 
+    def rounded(self, x: Array) -> Array:
+        """Return the nearest values of the grid, ``float32``."""
+        levels = np.clip(np.rint(x / np.float32(self.scale)) + self.zero_point, 0, _UINT8_STEPS)
+        return np.asarray((levels - self.zero_point) * np.float32(self.scale), dtype=np.float32)
+
 
 # Pixels are integers from 0 to 255 already: no rounding at all.
 PIXEL_GRID = AffineUint8(scale=1.0, zero_point=0)
@@ -98,29 +103,31 @@ def _only_products_read(graph: DeployGraph, name: str) -> bool:
     )
 
 
-def activation_grids(graph: DeployGraph, ranges: Mapping[str, Range]) -> dict[str, AffineUint8]:
-    """Return the grids of all values that a convolution or dense layer reads.
+def activation_grids(
+    graph: DeployGraph, plan: Mapping[str, str], ranges: Mapping[str, Range]
+) -> dict[str, AffineUint8]:
+    """Return the grids of all values that a calibrated convolution or dense layer reads.
 
-    An op that only moves numbers has one grid on both sides, so that it stays in integers.
+    An op that only moves numbers has one grid on both sides, so that it stays in integers. Pixels
+    have theirs whatever the plan, if they are integers.
 
     Args:
         graph: The graph.
+        plan: Where the range of each product's input comes from (:mod:`edgevit.export.plan`).
         ranges: Of the activations, by value.
     """
     grids: dict[str, AffineUint8] = {}
-    for name in _read_by_products(graph):
-        source = graph.op(root_of(graph, name))
+    for op in graph.ops:
+        operand = plan.get(op.name, "float")
+        if not isinstance(op, (Conv2D, Dense)) or operand == "float":
+            continue
+        source = graph.op(root_of(graph, op.inputs[0]))
         if isinstance(source, Input):
             if has_integer_pixels(graph):
                 grids[source.name] = PIXEL_GRID
-            continue
-        grids[source.name] = affine_uint8(*ranges[source.name])
+        elif operand == "calibrated":
+            grids[source.name] = affine_uint8(*ranges[source.name])
     for op in graph.ops:  # what moves numbers has its source's grid
         if isinstance(op, Moving) and op.inputs[0] in grids:
             grids[op.name] = grids[op.inputs[0]]
     return grids
-
-
-def _read_by_products(graph: DeployGraph) -> list[str]:
-    products = (op for op in graph.ops if isinstance(op, (Conv2D, Dense)))
-    return list(dict.fromkeys(op.inputs[0] for op in products))

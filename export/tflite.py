@@ -7,8 +7,9 @@ full-integer mode splits a ViT into 87 partitions.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -18,18 +19,19 @@ import numpy as np
 
 from edgevit import console
 from edgevit.bundle import TensorRecord
-from edgevit.calibration.ranges import min_max
-from edgevit.calibration.statistics import Calibration
+from edgevit.calibration.ranges import RangePolicy
 from edgevit.errors import MissingDependencyError
 from edgevit.export import ops
 from edgevit.export.graph import DeployGraph
-from edgevit.export.lower_tflite import INPUT_NAME, OUTPUT_NAME, write_float
+from edgevit.export.lower_tflite import INPUT_NAME, OUTPUT_NAME, result_of, write_float
 from edgevit.export.lowering import FileDescription, Files, Recipe, Source
-from edgevit.export.passes.migrate_scale import migrate_scale
+from edgevit.export.passes.balance import balance_convolutions, balance_values
+from edgevit.export.passes.balance_queries import balance_queries
 from edgevit.export.passes.rotate_residual import rotate_residual
+from edgevit.export.plan import Operand, Plan, everywhere, products_of
 from edgevit.export.precision import Precision
 from edgevit.export.quantised import PIXEL_RANGE, root_of
-from edgevit.export.tflite_integer import integer_ranges, integer_refusal, write_integer
+from edgevit.export.tflite_integer import INTEGER_RANGES, integer_refusal, write_integer
 from edgevit.export.tflite_metadata import with_metadata
 
 MODEL_FILE = "model.tflite"
@@ -45,7 +47,7 @@ class TFLiteLowering:
     def recipes(self, graph: DeployGraph) -> Mapping[Precision, Recipe]:
         """Return the table of precisions: a chain of convolutions has an int8 of its own."""
         chain = any(conv.stride == 1 for conv in graph.of_type(ops.Conv2D))
-        return {**_RECIPES, "int8": _STATIC if chain else _PER_TOKEN}
+        return _CHAIN_RECIPES if chain else {**_RECIPES, "int8": _PER_TOKEN}
 
     def describe(self, path: Path) -> FileDescription:
         """Read the file through an interpreter without delegates."""
@@ -64,24 +66,53 @@ def _write_half(source: Source) -> Files:
     return {MODEL_FILE: with_metadata(write_float(source.graph, half=True), source.card)}
 
 
-def _write_dynamic(source: Source) -> Files:
-    """Return the file with int8 products whose input ranges are taken at run time."""
-    return _quantised(source, static=(), dynamic=("FULLY_CONNECTED", "CONV_2D"))
+# What only moves numbers, and is calibrated with the convolutions around it.
+_CALIBRATED_MOVES = ("CONCATENATION", "MAX_POOL_2D")
 
 
-def _write_static(source: Source) -> Files:
-    """Return the file with convolutions and pooling at calibrated ranges."""
-    return _quantised(
-        source,
-        static=("CONCATENATION", "CONV_2D", "MAX_POOL_2D"),
-        dynamic=("FULLY_CONNECTED",),
-        ranges=_tensor_ranges(source),
-    )
+def _write_planned(source: Source) -> Files:
+    """Return the float file, its products quantised as the plan says."""
+    try:
+        from litert_quantizer import qtyping, quantizer
+    except ImportError:
+        raise MissingDependencyError(
+            "quantising to int8 needs litert-quantizer", "pip install 'edgevit[export]'"
+        ) from None
+    quantiser = quantizer.Quantizer(_float_file(source.graph))
+    calibrated, at_run_time = (_scopes(source, operand) for operand in ("calibrated", "per-token"))
+    if not calibrated and not at_run_time:  # litert-quantizer asks for something to do
+        return _write_float(source)
+    for kind in _MATRIX_OPS:
+        operation = qtyping.TFLOperationName[kind]
+        if calibrated:
+            quantiser.add_static_config(calibrated, operation, 8, 8)
+        if at_run_time:
+            quantiser.add_dynamic_config(at_run_time, operation, 8)
+    if calibrated:
+        for kind in _CALIBRATED_MOVES:
+            quantiser.add_static_config(".*", qtyping.TFLOperationName[kind], 8, 8)
+    ranges = _tensor_ranges(source) if calibrated else None
+    with console.without_native_chatter():
+        result = quantiser.quantize(ranges, enable_progress_report=False)
+    return {MODEL_FILE: with_metadata(bytes(result.quantized_model), source.card)}
+
+
+def _scopes(source: Source, operand: Operand) -> str:
+    """Return a regular expression for the products that a plan treats alike, or nothing.
+
+    litert-quantizer knows an operator by the tensor that it computes.
+    """
+    names = [
+        re.escape(result_of(source.graph, op))
+        for op in products_of(source.graph)
+        if source.plan[op.name] == operand
+    ]
+    return f"^({'|'.join(names)});?$" if names else ""
 
 
 def _tensor_ranges(source: Source) -> dict[str, dict[str, np.float32]]:
     """Return the ranges of the float file's tensors, as litert-quantizer takes them."""
-    graph, ranges = source.graph, source.ranges(min_max)
+    graph, ranges = source.graph, dict(source.ranges)
     pixels = graph.ops[0].name
     ranges[pixels] = PIXEL_RANGE
     shared = {op.name: ranges[root_of(graph, op.name)] for op in graph.ops}
@@ -93,41 +124,16 @@ def _tensor_ranges(source: Source) -> dict[str, dict[str, np.float32]]:
     }
 
 
-def _quantised(
-    source: Source,
-    *,
-    static: Sequence[str],
-    dynamic: Sequence[str],
-    ranges: Mapping[str, Mapping[str, np.float32]] | None = None,
-) -> Files:
-    try:
-        from litert_quantizer import qtyping, quantizer
-    except ImportError:
-        raise MissingDependencyError(
-            "quantising to int8 needs litert-quantizer", "pip install 'edgevit[export]'"
-        ) from None
-    quantiser = quantizer.Quantizer(_float_file(source.graph))
-    for name in static:
-        quantiser.add_static_config(".*", qtyping.TFLOperationName[name], 8, 8)
-    for name in dynamic:
-        quantiser.add_dynamic_config(".*", qtyping.TFLOperationName[name], 8)
-    with console.without_native_chatter():
-        result = quantiser.quantize(ranges, enable_progress_report=False)
-    return {MODEL_FILE: with_metadata(bytes(result.quantized_model), source.card)}
-
-
-def _prepare_integer(calibration: Calibration) -> Calibration:
-    """Balance chains of convolutions, and rotate the residual stream of transformers."""
-    balanced = migrate_scale(calibration)
-    rotated = rotate_residual(balanced.graph)
-    if rotated is balanced.graph:
-        return balanced
-    return Calibration(rotated, balanced.images)
-
-
 def _write_full(source: Source) -> Files:
-    data = write_integer(source.graph, integer_ranges(source.graph, source.ranges))
-    return {MODEL_FILE: with_metadata(data, source.card)}
+    return {MODEL_FILE: with_metadata(write_integer(source.graph, source.ranges), source.card)}
+
+
+def _in_chains(graph: DeployGraph) -> Plan:
+    """Plan calibrated convolutions, and dense layers whose ranges are taken at run time."""
+    return {
+        op.name: "calibrated" if isinstance(op, ops.Conv2D) else "per-token"
+        for op in products_of(graph)
+    }
 
 
 _AT_RUN_TIME = "int8, weight scale per output channel, input range at run time"
@@ -140,14 +146,18 @@ _RECIPES: dict[Precision, Recipe] = {
         notes=("A CPU without float16 arithmetic gains only the size.",),
     ),
     "int8-dynamic": Recipe(
-        _write_dynamic,
+        _write_planned,
         calibrated=False,
+        plan=everywhere("per-token"),
+        may_keep_float=True,
         applied={"dense": _AT_RUN_TIME, "convolution": _AT_RUN_TIME, "others": "float32"},
     ),
     "int8-full": Recipe(
         _write_full,
         calibrated=True,
-        prepare=_prepare_integer,
+        plan=everywhere("calibrated"),
+        passes=(balance_convolutions, rotate_residual, balance_values, balance_queries),
+        policy=INTEGER_RANGES,
         applied={
             "all": "int8, calibrated ranges; the head int16",
             "weights": "int8, one scale per output channel",
@@ -161,9 +171,12 @@ _PER_TOKEN = replace(
     notes=("The same file as int8-dynamic: for a transformer that is the more accurate way.",),
 )
 _STATIC = Recipe(
-    _write_static,
+    _write_planned,
     calibrated=True,
-    prepare=migrate_scale,
+    plan=_in_chains,
+    passes=(balance_convolutions,),
+    corrects_bias=True,
+    may_keep_float=True,
     applied={
         "convolution": "int8, weight scale per output channel, calibrated ranges",
         "pooling": "int8",
@@ -171,6 +184,14 @@ _STATIC = Recipe(
         "others": "float32",
     },
 )
+
+
+_CHAIN_RECIPES: dict[Precision, Recipe] = {
+    **_RECIPES,
+    "int8": _STATIC,
+    # Clipping would hurt: the largest activations carry the answer.
+    "int8-full": replace(_RECIPES["int8-full"], policy=RangePolicy()),
+}
 
 
 def _describe(path: Path) -> FileDescription:

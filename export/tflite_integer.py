@@ -19,13 +19,13 @@ al. 2018, arXiv:1712.05877; ai.google.dev/edge/litert, "LiteRT 8-bit quantizatio
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import singledispatch
 
 import numpy as np
 
-from edgevit.calibration.ranges import least_squares, min_max
-from edgevit.calibration.statistics import VARIANCE, Range, RangeEstimator
+from edgevit.calibration.ranges import RangePolicy
+from edgevit.calibration.statistics import VARIANCE, Range
 from edgevit.export import ops
 from edgevit.export.graph import DeployGraph
 from edgevit.export.lower_tflite import INPUT_NAME, OUTPUT_NAME
@@ -52,26 +52,9 @@ _PROBABILITIES = {
 }
 
 
-def integer_ranges(
-    graph: DeployGraph, ranges: Callable[[RangeEstimator], dict[str, Range]]
-) -> dict[str, Range]:
-    """Choose the range of every value and part of a graph.
-
-    Clipping pays in a transformer; the largest activations of VGG16 carry its answers. The extremes
-    of a variance decide about overflow, not about rounding.
-
-    Args:
-        graph: The graph.
-        ranges: :meth:`edgevit.calibration.statistics.Calibration.ranges` of that very graph.
-    """
-    spans = ranges(min_max)
-    if not any(graph.of_type(ops.Attention)):
-        return spans
-    clipped = ranges(least_squares)
-    return {
-        name: span if name.endswith(f"/{VARIANCE}") else clipped[name]
-        for name, span in spans.items()
-    }
+# Clipping pays in a transformer. The extremes of what is inside a layer norm decide about overflow,
+# not about rounding.
+INTEGER_RANGES = RangePolicy("mse", {"statistics": "min-max"})
 
 
 def integer_refusal(graph: DeployGraph) -> str | None:
@@ -88,7 +71,7 @@ def write_integer(graph: DeployGraph, ranges: Mapping[str, Range]) -> bytes:
     Args:
         graph: After the passes, the last of which is
             :func:`~edgevit.export.passes.rotate_residual.rotate_residual`.
-        ranges: By :func:`integer_ranges` of this very graph.
+        ranges: Of this very graph's values and parts, such as by :data:`INTEGER_RANGES`.
 
     Raises:
         ValueError: if :func:`integer_refusal` has something to say.

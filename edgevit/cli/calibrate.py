@@ -52,7 +52,7 @@ def command(
     """
     from edgevit import storage
     from edgevit.calibration.sampling import HELD_OUT_SHARE, sample
-    from edgevit.calibration.store import CALIBRATION_FILE, check_set, write_set
+    from edgevit.calibration.store import CALIBRATION_FILE, check_classes, check_set, write_set
     from edgevit.data.dataset import Dataset
     from edgevit.errors import InputError
     from edgevit.run import Run, newest_run
@@ -69,9 +69,17 @@ def command(
     dataset = Dataset.load(photos)
     preprocessing = opened.record.spec.preprocessing
     held_out = max(1, image_count // HELD_OUT_SHARE)
+    check_classes(dataset.classes, opened.record.labels, str(photos))
     chosen = sample(dataset, preprocessing, images=image_count, held_out=held_out, seed=seed)
-    check_set(chosen, preprocessing, opened.reference().image_sha256, str(dataset.root))
-    write_set(target, chosen, dataset.classes, dataset.sha256, force=force)
+    check_set(
+        chosen,
+        str(photos),
+        preprocessing=preprocessing,
+        labels=opened.record.labels,
+        dataset_sha256=opened.record.dataset.sha256,
+        forbidden=opened.reference().image_sha256,
+    )
+    write_set(target, chosen, force=force)
     classes = len(set(chosen.labels[: len(chosen.images)]))
     click.echo(
         f"{target}: {len(chosen.images)} images of {classes} classes for ranges, "

@@ -48,6 +48,7 @@ def command(model: Path, data: Path | None, split: str, threads: int, as_json: b
     from edgevit import documents
     from edgevit.bench.accuracy import evaluate_split
     from edgevit.bench.harness import check_threads
+    from edgevit.bench.table import claim_text
     from edgevit.data.dataset import SPLITS, Dataset
     from edgevit.errors import InputError
     from edgevit.runtimes.classifier import open_classifier
@@ -77,6 +78,9 @@ def command(model: Path, data: Path | None, split: str, threads: int, as_json: b
         "split": split,
         "threads": threads,
         "result": documents.encode(result),
+        "flips": None if result.paired is None else result.paired.flips,
+        "mcnemar_p": None if result.paired is None else result.paired.mcnemar_p,
+        "claim": claim_text(result),
     }
     click.echo(json.dumps(body, indent=2, ensure_ascii=False))
 
@@ -94,7 +98,7 @@ def _trained_on(classifier: Classifier) -> Path:
 
 
 def _print(result: AccuracyResult, class_count: int) -> None:
-    from edgevit.bench.table import drop_text
+    from edgevit.bench.table import claim_text, drop_text
 
     measured = result.accuracy
     click.echo(f"  photos     {measured.image_count:,}")
@@ -104,7 +108,13 @@ def _print(result: AccuracyResult, class_count: int) -> None:
     click.echo(f"  loss       {measured.loss:.4f}")
     if result.paired is not None or result.unpaired_drop_points is not None:
         click.echo(f"  drop       {drop_text(result)} points, 95 % interval, + is worse")
-    if result.paired is not None:
-        click.echo(f"  agreement  {100 * result.paired.agreement:.2f} %")
+    if (paired := result.paired) is not None:
+        click.echo(
+            f"  agreement  {100 * paired.agreement:.2f} %: {paired.flips:,} of "
+            f"{paired.image_count:,} labels changed, {paired.newly_wrong:,} newly wrong, "
+            f"{paired.newly_right:,} newly right (McNemar's p {paired.mcnemar_p:.2g})"
+        )
+    if (text := claim_text(result)) is not None:
+        click.echo(f"  claim      {text}")
     for note in result.notes:
         click.echo(f"  note       {note}")

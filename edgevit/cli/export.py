@@ -7,6 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgevit.cli.options import (
+    calibration_option,
+    data_option,
+    ranges_option,
+    without_option,
+)
+
 if TYPE_CHECKING:
     from edgevit.bundle import RungRecord
 
@@ -28,22 +35,25 @@ if TYPE_CHECKING:
     help="Precision: fp32, fp16, int8, int8-full, int8-dynamic or all. Repeat it for several.  "
     "[default: int8]",
 )
-@click.option(
-    "--calibration",
-    type=click.Path(path_type=Path),
-    help="A set that `edgevit calibrate` made; by default one is drawn from the run's photos.",
-)
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    help="The prepared photos of the run, if they were moved since it was trained.",
-)
+@calibration_option
+@data_option
 @click.option(
     "--max-drop",
     "max_drop_points",
     type=click.FloatRange(min=0),
-    help="Fail if top-1 on validation photos drops by more percentage points than this.",
+    help="Budget: top-1 on all validation photos may drop by so many percentage points. An int8 "
+    "file that misses it keeps its worst layers in float; if that is not enough, the export fails.",
 )
+@click.option(
+    "--keep-float",
+    "float_layers",
+    multiple=True,
+    metavar="LAYER",
+    help="Keep a layer in float in int8 files, such as block_3/mlp_2. Repeat it for several; "
+    "`edgevit sensitivity` ranks them.",
+)
+@ranges_option
+@without_option
 @click.option(
     "--out",
     "exports",
@@ -60,6 +70,9 @@ def command(
     calibration: Path | None,
     data: Path | None,
     max_drop_points: float | None,
+    float_layers: tuple[str, ...],
+    ranges: tuple[str, ...],
+    skipped_passes: tuple[str, ...],
     exports: Path,
     force: bool,
 ) -> None:
@@ -76,20 +89,25 @@ def command(
       edgevit export runs/vit-b32 --format tflite --quantize int8
       edgevit export runs/vit-b32 --format all --quantize all
       edgevit export runs/vgg16 --format onnx --quantize int8 --max-drop 0.5
+      edgevit export runs/vit-b32 --format onnx --ranges gelu=mse --without balance-norms
     """
     import shlex
 
     from edgevit import console, storage
     from edgevit.bundle import BUNDLE_FILE
+    from edgevit.cli.inspect import float_layers_text
     from edgevit.errors import CheckFailedError
-    from edgevit.export.exporter import bundle_path, check_budget, export, open_job
+    from edgevit.export.choices import choose
+    from edgevit.export.exporter import bundle_path, check_budget, export
+    from edgevit.export.job import open_job
     from edgevit.export.registry import check_names, select
     from edgevit.run import Run, newest_run
     from edgevit.runtimes.registry import require_runtime
 
     check_names(formats, precisions)
-    job = open_job(Run.load(run or newest_run(Path("runs"))), data, calibration)
-    check_budget(job, max_drop_points)
+    choices = choose(skipped_passes, ranges, max_drop_points, float_layers)
+    job = open_job(Run.load(run or newest_run(Path("runs"))), data, calibration, choices)
+    check_budget(job)
     console.note(f"Exporting {job.run.root}")
     selections, left_out = select(job.graph, formats, precisions)
     for problem in left_out:
@@ -108,7 +126,6 @@ def command(
                 selection,
                 target,
                 announce=_print_rung,
-                max_drop_points=max_drop_points,
                 force=force,
             )
         except CheckFailedError as error:  # the others may still be good
@@ -116,7 +133,7 @@ def command(
             continue
         made.append(target)
         click.echo(f"  {bundle.model_size_bytes / 1e6:.1f} MB")
-        for text in bundle.record.notes:
+        for text in (*float_layers_text(bundle.record.float_layers), *bundle.record.notes):
             click.echo(f"  Note: {text}")
     if made:
         click.echo(f"Next: edgevit bench {shlex.join(map(str, made))}")

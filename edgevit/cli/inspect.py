@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from edgevit.bundle import Bundle, TensorRecord
+    from edgevit.bundle import Bundle, FloatLayersRecord, TensorRecord
 
 
 @click.command()
@@ -55,6 +55,7 @@ def _sections(bundle: Bundle) -> dict[str, list[str]]:
             f"ranges   {_calibration(record.source.calibration_sha256)}",
         ],
         "Precision as applied": [f"{k}: {text}" for k, text in record.applied_precision.items()],
+        **({"Layers in float": kept} if (kept := float_layers_text(record.float_layers)) else {}),
         "Ops": [f"{count:4d} × {name}" for name, count in record.op_dtypes.items()],
         "Where they ran when it was checked": [
             f"{count:4d} × {place}" for place, count in record.placement.items()
@@ -63,6 +64,18 @@ def _sections(bundle: Bundle) -> dict[str, list[str]]:
         **({"Notes": list(record.notes)} if record.notes else {}),
         "Made with": [", ".join(f"{name} {text}" for name, text in record.versions.items())],
     }
+
+
+def float_layers_text(record: FloatLayersRecord | None) -> list[str]:
+    """Say which int8 layers stayed float and what that costs, in one line, if any did."""
+    if record is None:
+        return []
+    before, now = record.latency_ms_p50_all_int8, record.latency_ms_p50
+    return [
+        f"in float: {', '.join(record.names)}. That takes {now:.2f} ms instead of {before:.2f} "
+        f"({100 * (now / before - 1):+.0f} %), measured where it was exported with "
+        f"{record.threads} threads"
+    ]
 
 
 _MB = 1e6

@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "evaluate": "Measure a run's or a bundle's accuracy on prepared photos.",
     "predict": "Name what is on one photo or many.",
     "calibrate": "Choose training photos for int8 ranges.",
+    "sensitivity": "Rank a run's layers by the damage that int8 does to each.",
     "export": "Export a run as a checked bundle for small devices.",
     "inspect": "Say what is in a bundle.",
     "bench": "Measure latency, accuracy and drop of bundles on this device.",

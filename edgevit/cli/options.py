@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 threads = click.option(
@@ -10,4 +12,34 @@ threads = click.option(
     default=1,
     show_default=True,
     help="Threads for the model, at most the machine's logical cores.",
+)
+
+ranges_option = click.option(
+    "--ranges",
+    multiple=True,
+    metavar="[KIND=]ESTIMATOR",
+    help="Where calibrated ranges come from, instead of the format's default: min-max, percentile, "
+    "running-mean, mse or entropy, for all values or for one kind (norm, gelu, relu, attention, "
+    "residual, product, …). Repeat it for several kinds.",
+)
+
+without_option = click.option(
+    "--without",
+    "skipped_passes",
+    multiple=True,
+    metavar="PASS",
+    help="Leave a graph pass out, such as balance-norms or correct-bias. Repeat it for several; a "
+    "name that does not exist lists all.",
+)
+
+calibration_option = click.option(
+    "--calibration",
+    type=click.Path(path_type=Path),
+    help="A set that `edgevit calibrate` made; by default one is drawn from the run's photos.",
+)
+
+data_option = click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="The prepared photos of the run, if they were moved since it was trained.",
 )

@@ -12,14 +12,22 @@ from dataclasses import replace
 
 import numpy as np
 
+from edgevit.calibration.statistics import Calibration
 from edgevit.export.graph import DeployGraph
 from edgevit.export.ops import Conv2D, Op, PadConstant, Relu, Reshape
+from edgevit.export.passes.calibrated import Rounding
 
 _JOINED = 4
 
 
-def join_pixels(graph: DeployGraph) -> DeployGraph:
+def join_pixels(calibration: Calibration, rounding: Rounding) -> Calibration:
     """Rewrite each padded convolution whose channels do not come in fours."""
+    graph = joined_pixels(calibration.graph)
+    return calibration if graph is calibration.graph else calibration.rewritten(graph, {})
+
+
+def joined_pixels(graph: DeployGraph) -> DeployGraph:
+    """Rewrite the graph alone."""
     for conv in tuple(graph.of_type(Conv2D)):
         pad, readers = graph.op(conv.inputs[0]), graph.consumers(conv.name)
         _, columns, channels, _ = conv.kernel.shape

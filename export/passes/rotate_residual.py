@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from edgevit.calibration.statistics import Calibration
 from edgevit.export.graph import DeployGraph
 from edgevit.export.ops import (
     Add,
@@ -25,13 +26,20 @@ from edgevit.export.ops import (
     Reshape,
     TakeToken,
 )
+from edgevit.export.passes.calibrated import Rounding
 
 _Wide = npt.NDArray[np.float64]
 _STREAM_OPS = (Add, AddConstant, PrependToken, TakeToken)
 _SEED = 0
 
 
-def rotate_residual(graph: DeployGraph) -> DeployGraph:
+def rotate_residual(calibration: Calibration, rounding: Rounding) -> Calibration:
+    """Rotate the centred stream; its activations must then be looked at again."""
+    graph = rotated_residual(calibration.graph)
+    return calibration if graph is calibration.graph else Calibration(graph, calibration.images)
+
+
+def rotated_residual(graph: DeployGraph) -> DeployGraph:
     """Rotate the centred stream, if the norms that read it are read by dense layers only."""
     norms = [norm for norm in graph.of_type(LayerNorm) if norm.centred]
     readers = _dense_readers(graph, norms)

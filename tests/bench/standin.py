@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ from tests.records import finish_run
 
 COLOURS = ("blue", "green", "red")
 SIZE = 16
+TRAIN_PHOTOS_PER_COLOUR = 6
 TEST_PHOTOS_PER_COLOUR = 4
 CHANNEL = {"red": 0, "green": 1, "blue": 2}
 SPEC = ModelSpec("colours", len(COLOURS), Preprocessing(height=SIZE, width=SIZE))
@@ -88,22 +89,32 @@ def _representative_photos() -> Iterator[list[Any]]:
             yield [photo_of(colour, seed)[None].astype(np.float32)]
 
 
-def make_dataset(root: Path, val_photos_per_colour: int = 1) -> Dataset:
-    """Write a data set of colour photos."""
-    counts = {"train": 1, "val": val_photos_per_colour, "test": TEST_PHOTOS_PER_COLOUR}
+def make_dataset(
+    root: Path,
+    val_photos_per_colour: int = 1,
+    *,
+    colours: tuple[str, ...] = COLOURS,
+    draw: Callable[[str, int], np.ndarray[Any, np.dtype[np.uint8]]] = photo_of,
+) -> Dataset:
+    """Write a data set of colour photos, drawn from the colour and a seed."""
+    counts = {
+        "train": TRAIN_PHOTOS_PER_COLOUR,
+        "val": val_photos_per_colour,
+        "test": TEST_PHOTOS_PER_COLOUR,
+    }
     photos = []
     for split in SPLITS:
-        for label, colour in enumerate(COLOURS):
+        for label, colour in enumerate(colours):
             for number in range(counts[split]):
                 path = root / "photos" / f"{split}-{colour}-{number}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 seed = 1000 * SPLITS.index(split) + number
-                Image.fromarray(photo_of(colour, seed)).save(path)
+                Image.fromarray(draw(colour, seed)).save(path)
                 sha256 = sha256_of_file(path)
                 photos.append(Photo(sha256, split, label, str(path.relative_to(root))))
-    (root / PHOTOS_FILE).write_bytes(render_photos(photos, COLOURS))
+    (root / PHOTOS_FILE).write_bytes(render_photos(photos, colours))
     record = DatasetRecord(
-        classes=COLOURS,
+        classes=colours,
         source="stand-in",
         split_rule="by hand",
         seed=0,
@@ -134,6 +145,7 @@ def make_bundle(root: Path, run: Run, kind: str = "float") -> Path:
         format="tflite",
         precision="fp32",
         applied_precision={},
+        float_layers=None,
         op_dtypes={},
         placement={},
         spec=SPEC,
@@ -149,7 +161,11 @@ def make_bundle(root: Path, run: Run, kind: str = "float") -> Path:
             dataset=run.record.dataset,
             reference=run.record.reference,
             calibration_sha256=None,
+            skipped_passes=(),
+            ranges=(),
         ),
+        validation=None,
+        max_drop_points=None,
         ladder=(),
         notes=(),
         versions={},

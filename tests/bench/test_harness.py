@@ -156,18 +156,26 @@ def test_notes_are_honest_when_the_protocol_is_quick(result: BenchResult) -> Non
     text = "\n".join(table.notes(result))
     assert "Not comparable" in text
     assert "1 thread, one photo at a time" in text
-    assert "cannot be claimed with 12 photos" in text
+    assert (
+        "colours.tflite.fp32: 12 images cannot show that the drop is at most 0.3 points: even "
+        "without a single flip the interval would reach +14.00; 652 images could."
+    ) in text
     assert "broken: failed: " in text
 
 
-def test_smallest_claim_is_wider_when_unpaired(result: BenchResult) -> None:
+def test_claim_is_said_once_when_rows_have_it_in_common(result: BenchResult) -> None:
+    row = result.rows[1]
+    rows = tuple(replace(row, name=name) for name in ("first", "second"))
+    lines = table.notes(replace(result, rows=rows))
+    assert len([line for line in lines if line.startswith("first, second: 12 images")]) == 1
+
+
+def test_claim_is_without_pairs_when_the_runs_answers_are_away(result: BenchResult) -> None:
     measurement = result.rows[1].measurement
     assert measurement is not None
-    paired = table.smallest_claim_points(measurement.accuracy)
-    accuracy = replace(measurement.accuracy.accuracy, top1=0.5)
-    unpaired = table.smallest_claim_points(
-        replace(measurement.accuracy, accuracy=accuracy, paired=None, unpaired_drop_points=1.0)
+    unpaired = replace(measurement.accuracy, paired=None, unpaired_drop_points=0.0)
+    # All answers are right, and still 12 photos show little.
+    assert table.claim_text(unpaired) == (
+        "a drop smaller than ±19.08 points cannot be claimed with 12 photos"
     )
-    assert paired is not None
-    assert unpaired is not None
-    assert unpaired > paired
+    assert table.claim_text(replace(unpaired, unpaired_drop_points=None)) is None

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edgevit.calibration.sampling import sample
+from edgevit.calibration.sampling import MIN_IMAGES, check_content, sample
 from edgevit.data.dataset import Dataset, SplitName
 from edgevit.data.prepare import prepare
 from edgevit.errors import InputError
@@ -15,6 +17,7 @@ from edgevit.preprocessing import Preprocessing
 from tests.conftest import save_classes
 
 PREPROCESSING = Preprocessing(16, 16)
+Draw = Callable[[np.ndarray], np.ndarray]
 
 
 @pytest.fixture
@@ -55,10 +58,26 @@ def test_draw_is_the_same_when_the_seed_is(dataset: Dataset) -> None:
     assert first.sha256 == again.sha256 != other.sha256
 
 
-def test_both_parts_are_filled_when_photos_are_few(dataset: Dataset) -> None:
-    drawn = sample(dataset, PREPROCESSING, images=500, held_out=500)
+@pytest.mark.parametrize(("images", "held_out"), [(500, 500), (128, 32), (64, 32), (8, 300)])
+def test_both_parts_shrink_alike_and_it_is_said_when_photos_are_few(
+    dataset: Dataset, capsys: pytest.CaptureFixture[str], images: int, held_out: int
+) -> None:
+    drawn = sample(dataset, PREPROCESSING, images=images, held_out=held_out)
     train = len(dataset.split("train").photos)
-    assert (len(drawn.images), len(drawn.held_out)) == (train * 2 // 3, train - train * 2 // 3)
+    expected = max(MIN_IMAGES, train * images // (images + held_out))
+    assert (len(drawn.images), len(drawn.held_out)) == (expected, train - expected)
+    assert (
+        f"{dataset.root} has {train} training photos for calibration, fewer than the "
+        f"{images + held_out} wanted: {expected} give ranges, {train - expected} are held out\n"
+    ) in capsys.readouterr().err
+
+
+def test_nothing_is_said_when_photos_are_enough(
+    dataset: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = len(dataset.split("train").photos)
+    sample(dataset, PREPROCESSING, images=train - 5, held_out=5)
+    assert "fewer" not in capsys.readouterr().err
 
 
 def put_into(dataset: Dataset, split: SplitName, hashes: set[str]) -> Dataset:
@@ -76,6 +95,7 @@ def test_order_of_hashes_and_labels_is_the_images_when_drawn(dataset: Dataset) -
     np.testing.assert_array_equal(np.concatenate([drawn.images, drawn.held_out]), pixels[order])
     assert drawn.labels == tuple(split.labels()[order])
     assert (drawn.geometry, drawn.seed) == (PREPROCESSING.geometry, 0)
+    assert (drawn.classes, drawn.dataset_sha256) == (dataset.classes, dataset.sha256)
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
@@ -89,16 +109,96 @@ def test_photos_are_left_out_when_they_are_in_another_split_too(
     assert len(drawn.images) + len(drawn.held_out) == len(train.photos) - 18
 
 
-@pytest.mark.parametrize("left", [0, 1])
+@pytest.mark.parametrize("left", [0, 1, 8])
 def test_sampling_is_refused_when_too_few_photos_are_in_no_other_split(
     dataset: Dataset, left: int
 ) -> None:
     shared = set(dataset.split("train").hashes()[left:])
-    with pytest.raises(InputError, match=f"has {left} photos that are in no other"):
+    with pytest.raises(InputError, match=f"in no other split: {left}, .* at least 9"):
         sample(put_into(dataset, "test", shared), PREPROCESSING)
 
 
-def test_one_photo_is_held_out_when_there_are_two(dataset: Dataset) -> None:
-    shared = set(dataset.split("train").hashes()[2:])
+def test_one_photo_is_held_out_when_there_are_only_nine(dataset: Dataset) -> None:
+    shared = set(dataset.split("train").hashes()[9:])
     drawn = sample(put_into(dataset, "val", shared), PREPROCESSING)
-    assert (len(drawn.images), len(drawn.held_out)) == (1, 1)
+    assert (len(drawn.images), len(drawn.held_out)) == (8, 1)
+
+
+@pytest.mark.parametrize(("images", "words"), [(1, "1 image is"), (7, "7 images are")])
+def test_sampling_is_refused_when_few_are_asked_for(
+    dataset: Dataset, images: int, words: str
+) -> None:
+    with pytest.raises(InputError, match=rf"^{words} too few for ranges\. .*--images 8$"):
+        sample(dataset, PREPROCESSING, images=images)
+
+
+def showing(dataset: Dataset, monkeypatch: pytest.MonkeyPatch, draw: Draw) -> Dataset:
+    """Let the photos show what ``draw`` makes of their real pixels, ``uint8 [n, 16, 16, 3]``."""
+    real = Dataset.pixels
+    monkeypatch.setattr(Dataset, "pixels", lambda *arguments: draw(np.array(real(*arguments))))
+    return dataset
+
+
+def black(pixels: np.ndarray) -> np.ndarray:
+    return np.zeros_like(pixels)
+
+
+def orange(pixels: np.ndarray) -> np.ndarray:
+    return np.zeros_like(pixels) + np.uint8([255, 128, 0])
+
+
+def nearly_white(pixels: np.ndarray) -> np.ndarray:
+    return 254 + pixels % 2  # noise of half a level
+
+
+@pytest.mark.parametrize("draw", [black, orange, nearly_white])
+def test_photos_are_refused_when_they_show_nothing(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch, draw: Draw
+) -> None:
+    first = sample(dataset, PREPROCESSING, images=16, held_out=4)
+    name = f"{first.image_sha256[0][:12]}… of class {dataset.classes[first.labels[0]]!r}"
+    complaint = (
+        f"the training photos of {dataset.root}: 16 of 16 images for ranges are one colour all "
+        f"over, such as {name}"
+    )
+    with pytest.raises(InputError, match=complaint):
+        sample(showing(dataset, monkeypatch, draw), PREPROCESSING, images=16, held_out=4)
+
+
+@pytest.mark.parametrize(("flat", "refused"), [(8, False), (9, True)])
+def test_images_are_refused_when_more_than_half_show_nothing(
+    dataset: Dataset, flat: int, refused: bool
+) -> None:
+    drawn = sample(dataset, PREPROCESSING, images=16, held_out=4)
+    drawn.images[-flat:] = 0
+    with pytest.raises(InputError, match="9 of 16 images") if refused else nullcontext():
+        check_content(drawn, "set", "Make another")
+
+
+def test_held_out_images_are_refused_when_they_show_nothing(dataset: Dataset) -> None:
+    drawn = sample(dataset, PREPROCESSING, images=16, held_out=4)
+    drawn.held_out[1:] = 7
+    sha256 = drawn.image_sha256[17][:12]
+    with pytest.raises(InputError, match=f"set: 3 of 4 images held out .* {sha256}…"):
+        check_content(drawn, "set", "Make another")
+
+
+def test_faint_photos_are_taken_when_they_show_something(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faint = showing(dataset, monkeypatch, lambda pixels: pixels // 16)
+    assert len(sample(faint, PREPROCESSING, images=16, held_out=4).images) == 16
+
+
+@pytest.mark.parametrize(("pictures", "refused"), [(1, True), (7, True), (8, False)])
+def test_photos_are_refused_when_they_are_copies(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch, pictures: int, refused: bool
+) -> None:
+    drawn = sample(dataset, PREPROCESSING, images=16, held_out=4)
+    drawn.images[pictures:] = drawn.images[0]
+    complaint = f"set: the 16 images for ranges are copies of {pictures}, at least 8 different"
+    with pytest.raises(InputError, match=complaint) if refused else nullcontext():
+        check_content(drawn, "set", "Make another")
+    same = showing(dataset, monkeypatch, lambda pixels: np.repeat(pixels[:1], len(pixels), axis=0))
+    with pytest.raises(InputError, match="are copies of 1, at least 8 different ones"):
+        sample(same, PREPROCESSING)

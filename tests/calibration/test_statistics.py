@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from edgevit.calibration import statistics
-from edgevit.calibration.ranges import least_squares, min_max
-from edgevit.calibration.statistics import Calibration, Observed
+from edgevit.calibration.statistics import Calibration, Range
 from edgevit.export.graph import DeployGraph
 from edgevit.export.ops import Add, Attention, Dense, Input, LayerNorm, Relu, Reshape, TakeToken
 
@@ -22,6 +21,10 @@ def dense(name: str, outputs: int, seed: int = 0) -> Dense:
     kernel = random.integers(-3, 4, (3, outputs)).astype(np.float32)
     bias = random.integers(-9, 9, outputs).astype(np.float32)
     return Dense(name=name, inputs=("tokens",), kernel=kernel, bias=bias)
+
+
+def spans_of(calibration: Calibration) -> dict[str, Range]:
+    return {name: seen.span for name, seen in calibration.observed.items()}
 
 
 @pytest.fixture
@@ -46,8 +49,11 @@ def test_ranges_are_those_of_all_images_when_batches_have_any_size(
     calibration = Calibration(graph, PIXELS)
     values = graph.values(PIXELS)
     assert len(values) == 6
-    assert calibration.ranges(min_max) == {n: (v.min(), v.max()) for n, v in values.items()}
+    assert spans_of(calibration) == {n: (v.min(), v.max()) for n, v in values.items()}
     for name, value in values.items():
+        by_image = value.reshape(7, -1, value.shape[-1])
+        np.testing.assert_array_equal(calibration.observed[name].lows, by_image.min(axis=1))
+        np.testing.assert_array_equal(calibration.observed[name].highs, by_image.max(axis=1))
         channels = value.reshape(-1, value.shape[-1])
         np.testing.assert_array_equal(calibration.observed[name].low, channels.min(axis=0))
         np.testing.assert_array_equal(calibration.observed[name].high, channels.max(axis=0))
@@ -59,7 +65,7 @@ def test_ranges_hold_an_outlier_when_one_image_has_it(graph: DeployGraph, place:
     pixels[place, 1, 0, 2] = 250
     pixels[place, 0, 1, 1] = 3
     calibration = Calibration(graph, pixels)
-    assert calibration.ranges(min_max)["pixels"] == (3, 250)
+    assert calibration.observed["pixels"].span == (3, 250)
     assert calibration.observed["tokens"].low.tolist() == [100, 3, 100]
     assert calibration.observed["tokens"].high.tolist() == [100, 100, 250]
 
@@ -79,9 +85,9 @@ def test_images_are_looked_at_once_when_ranges_are_asked_for_twice(
     graph: DeployGraph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calibration = Calibration(graph, PIXELS)
-    first = calibration.ranges(min_max)
+    first = spans_of(calibration)
     monkeypatch.setattr(DeployGraph, "map_batches", None)
-    assert calibration.ranges(min_max) == first
+    assert spans_of(calibration) == first
 
 
 def test_parts_equal_loops_when_an_op_rounds_inside() -> None:
@@ -95,7 +101,7 @@ def test_parts_equal_loops_when_an_op_rounds_inside() -> None:
             LayerNorm(name="norm", inputs=("a",), epsilon=1e-6),
         )
     )
-    ranges = Calibration(graph, PIXELS).ranges(min_max)
+    ranges = spans_of(Calibration(graph, PIXELS))
     values = graph.values(PIXELS)
     scores = [
         0.5 * values["q"][image, query, half] @ values["k"][image, key, half]
@@ -123,42 +129,7 @@ def test_rewritten_is_what_would_be_seen_when_channels_are_divided(graph: Deploy
     looked_at = Calibration(other, PIXELS)
     assert told.graph is other
     for name, seen in looked_at.observed.items():
-        for field in ("low", "high", "sample", "sample_channels"):
+        for field in ("lows", "highs", "low", "high", "sample", "sample_channels"):
             np.testing.assert_array_equal(
                 getattr(told.observed[name], field), getattr(seen, field), err_msg=name
             )
-
-
-def observed(numbers: np.ndarray) -> Observed:
-    low, high = np.float32([numbers.min()]), np.float32([numbers.max()])
-    return Observed(low, high, numbers.astype(np.float32), np.zeros(len(numbers), np.int64))
-
-
-def squared_error(numbers: np.ndarray, low: float, high: float) -> float:
-    """Round to 256 levels, one by one."""
-    step = (high - low) / 255
-    rounded = np.rint(np.clip(numbers, low, high) / step) * step
-    return float(np.mean((rounded - numbers) ** 2))
-
-
-@pytest.mark.parametrize("outlier", [-30.0, 30.0])
-def test_outlier_is_clipped_when_it_takes_resolution_from_the_others(outlier: float) -> None:
-    numbers = np.append(np.random.default_rng(0).normal(size=400_000), outlier)
-    low, high = least_squares(observed(numbers))
-    spanned = (min(numbers.min(), 0), max(numbers.max(), 0))
-    assert spanned[0] <= low <= 0 <= high <= spanned[1]
-    assert high - low < 0.9 * (spanned[1] - spanned[0])
-    assert squared_error(numbers, low, high) < squared_error(numbers, *spanned)
-
-
-def test_span_stays_when_numbers_are_even() -> None:
-    numbers = np.linspace(-1, 3, 1000)
-    assert least_squares(observed(numbers)) == pytest.approx((-1, 3))
-    assert min_max(observed(numbers)) == (-1, 3)
-
-
-@pytest.mark.parametrize("number", [0.0, 5.0, -5.0])
-def test_range_reaches_to_zero_when_all_numbers_are_the_same(number: float) -> None:
-    low, high = least_squares(observed(np.full(9, number)))
-    assert low <= 0 <= high
-    assert squared_error(np.full(9, number), low, high if high > low else low + 1) < 1e-6

@@ -3,8 +3,8 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,19 +27,29 @@ from edgevit.preprocessing import Preprocessing
 
 PREPROCESSING = Preprocessing(12, 16)
 CLASSES = ("café, noir", "zebra")
-HASHES = tuple(f"{index:064x}" for index in range(5))
+HASHES = tuple(f"{index:064x}" for index in range(11))
+SHA256 = "d" * 64
 
 
 @pytest.fixture
 def calibration() -> CalibrationSet:
-    """Three images for ranges, two held out."""
-    pixels = np.random.default_rng(0).integers(0, 256, (5, 12, 16, 3), dtype=np.uint8)
-    return CalibrationSet(pixels[:3], pixels[3:], HASHES, (0, 1, 0, 1, 0), "12x16-crop-bilinear", 7)
+    """Eight images for ranges, three held out."""
+    pixels = np.random.default_rng(0).integers(0, 256, (11, 12, 16, 3), dtype=np.uint8)
+    return CalibrationSet(
+        images=pixels[:8],
+        held_out=pixels[8:],
+        image_sha256=HASHES,
+        labels=(0, 1) * 5 + (0,),
+        classes=CLASSES,
+        geometry="12x16-crop-bilinear",
+        seed=7,
+        dataset_sha256=SHA256,
+    )
 
 
 @pytest.fixture
 def written(calibration: CalibrationSet, tmp_path: Path) -> Path:
-    write_set(tmp_path / "sets" / "mine", calibration, CLASSES, "d" * 64)
+    write_set(tmp_path / "sets" / "mine", calibration)
     return tmp_path / "sets" / "mine"
 
 
@@ -67,17 +77,17 @@ def test_set_is_the_same_when_read_again(calibration: CalibrationSet, written: P
     loaded = load_set(written)
     np.testing.assert_array_equal(loaded.images, calibration.images)
     np.testing.assert_array_equal(loaded.held_out, calibration.held_out)
-    for name in ("image_sha256", "labels", "geometry", "seed", "sha256"):
-        assert getattr(loaded, name) == getattr(calibration, name)
+    for field in fields(CalibrationSet)[2:]:
+        assert getattr(loaded, field.name) == getattr(calibration, field.name)
+    assert loaded.sha256 == calibration.sha256
     record = json.loads((written / CALIBRATION_FILE).read_text())
-    assert (record["classes"], record["dataset_sha256"]) == (list(CLASSES), "d" * 64)
     assert sorted(record["files"]) == sorted(set(os.listdir(written)) - {CALIBRATION_FILE})
 
 
 def test_bytes_are_the_same_when_written_twice(
     calibration: CalibrationSet, written: Path, tmp_path: Path
 ) -> None:
-    write_set(tmp_path / "again", calibration, CLASSES, "d" * 64)
+    write_set(tmp_path / "again", calibration)
     assert contents(tmp_path / "again") == contents(written)
 
 
@@ -86,15 +96,61 @@ def test_hash_differs_when_photos_geometry_or_the_border_do(calibration: Calibra
     others = (
         replace(calibration, image_sha256=HASHES[::-1]),
         replace(calibration, geometry="12x16-squash-bilinear"),
-        replace(calibration, images=together[:4], held_out=together[4:]),
+        replace(calibration, images=together[:9], held_out=together[9:]),
     )
     assert len({calibration.sha256, *(other.sha256 for other in others)}) == 4
 
 
-def test_set_is_accepted_when_it_fits(calibration: CalibrationSet) -> None:
-    check_set(calibration, PREPROCESSING, {"f" * 64}, "calibration/mine")
+def check(
+    calibration: CalibrationSet,
+    preprocessing: Preprocessing = PREPROCESSING,
+    labels: tuple[str, ...] = CLASSES,
+    dataset_sha256: str = SHA256,
+    forbidden: Collection[str] = ("f" * 64,),
+) -> None:
+    check_set(
+        calibration,
+        "calibration/mine",
+        preprocessing=preprocessing,
+        labels=labels,
+        dataset_sha256=dataset_sha256,
+        forbidden=forbidden,
+    )
+
+
+def test_set_is_accepted_when_it_fits(
+    calibration: CalibrationSet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check(calibration)
     # The normalisation is in the graph: it does not shape the pixels.
-    check_set(calibration, replace(PREPROCESSING, mean=(0.0, 0.0, 0.0)), (), "calibration/mine")
+    check(calibration, replace(PREPROCESSING, mean=(0.0, 0.0, 0.0)))
+    assert capsys.readouterr().err == ""
+
+
+def test_set_is_accepted_and_it_is_said_when_its_photos_are_of_another_data_set(
+    calibration: CalibrationSet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check(calibration, dataset_sha256="e" * 64)
+    assert capsys.readouterr().err == (
+        "The photos of calibration/mine are of another data set (dddddddddddd…) than the run's "
+        "(eeeeeeeeeeee…), of the same classes: they are used\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("labels", "complaint"),
+    [
+        (("zebra", "café, noir"), "class 0 is 'café, noir' in .* and 'zebra' in the run"),
+        (("café, noir", "Zebra"), "class 1 is 'zebra' in the .*mine and 'Zebra' in the run"),
+        (("café, noir",), "the calibration set calibration/mine has 2 classes, the run 1"),
+        ((*CLASSES, "okapi"), "the calibration set calibration/mine has 2 classes, the run 3"),
+    ],
+)
+def test_set_is_refused_when_its_classes_are_others(
+    calibration: CalibrationSet, labels: tuple[str, ...], complaint: str
+) -> None:
+    with pytest.raises(InputError, match=rf"{complaint}\. .*edgevit calibrate"):
+        check(calibration, labels=labels)
 
 
 @pytest.mark.parametrize(
@@ -112,16 +168,24 @@ def test_set_is_refused_when_its_pixels_have_another_geometry(
         f"calibration/mine holds 12x16-crop-bilinear pixels, the model takes {other.geometry}"
     )
     with pytest.raises(InputError, match=complaint):
-        check_set(calibration, other, (), "calibration/mine")
+        check(calibration, other)
 
 
-@pytest.mark.parametrize("index", [0, 4])  # an image for ranges, one that is held out
+def test_set_is_refused_when_its_pixels_are_not_of_the_geometry_it_says(
+    calibration: CalibrationSet,
+) -> None:
+    other = replace(calibration, images=calibration.images[:, :8])
+    with pytest.raises(InputError, match="holds 8x16 pixels, the model takes 12x16-crop"):
+        check(other)
+
+
+@pytest.mark.parametrize("index", [0, 10])  # an image for ranges, one that is held out
 def test_set_is_refused_when_accuracy_is_measured_on_one_of_its_photos(
     calibration: CalibrationSet, index: int
 ) -> None:
-    complaint = rf"1 photo of the calibration set mine is .* such as {HASHES[index][:12]}…"
+    complaint = rf"1 photo of the calibration set \S+ is .* such as {HASHES[index][:12]}…"
     with pytest.raises(InputError, match=complaint):
-        check_set(calibration, PREPROCESSING, {"f" * 64, HASHES[index]}, "mine")
+        check(calibration, forbidden={"f" * 64, HASHES[index]})
 
 
 def test_command_is_named_when_there_is_no_set(tmp_path: Path) -> None:
@@ -151,10 +215,12 @@ def test_file_is_named_when_it_is_damaged(written: Path, name: str, damage: str)
     [
         (b"\x93NUMPY\x01\x00 cut", "cannot be read"),
         (npy(np.array([{"pickled": 1}], dtype=object)), "cannot be read"),
-        (npy(np.zeros((5, 12, 16, 3), dtype=np.float32)), "holds no calibration images"),
-        (npy(np.zeros((5, 576), dtype=np.uint8)), "holds no calibration images"),
+        (npy(np.zeros((11, 12, 16, 3), dtype=np.float32)), "holds no calibration images"),
+        (npy(np.zeros((11, 576), dtype=np.uint8)), "holds no calibration images"),
+        (npy(np.zeros((11, 12, 16, 1), dtype=np.uint8)), "holds no calibration images"),
+        (npy(np.zeros((11, 0, 16, 3), dtype=np.uint8)), "holds no calibration images"),
         # None would be left to check the file on.
-        (npy(np.zeros((3, 12, 16, 3), dtype=np.uint8)), "holds no calibration images"),
+        (npy(np.zeros((8, 12, 16, 3), dtype=np.uint8)), "holds no calibration images"),
     ],
 )
 def test_images_are_refused_when_they_are_none(written: Path, data: bytes, complaint: str) -> None:
@@ -163,7 +229,7 @@ def test_images_are_refused_when_they_are_none(written: Path, data: bytes, compl
         load_set(written)
 
 
-@pytest.mark.parametrize("count", [-1, 0, 5, 99])
+@pytest.mark.parametrize("count", [-1, 0, 11, 99])
 def test_record_is_refused_when_its_count_leaves_one_part_empty(written: Path, count: int) -> None:
     edit(written, IMAGES_FILE, (written / IMAGES_FILE).read_bytes(), image_count=count)
     with pytest.raises(InputError, match="holds no calibration images"):
@@ -185,16 +251,53 @@ def test_record_is_refused_when_an_image_has_no_hash_or_label(
     written: Path, changes: Mapping[str, list[int]]
 ) -> None:
     edit(written, IMAGES_FILE, (written / IMAGES_FILE).read_bytes(), **changes)
-    with pytest.raises(InputError, match=r"hashes and \d labels for 5 images"):
+    with pytest.raises(InputError, match=r"hashes and \d+ labels for 11 images"):
         load_set(written)
+
+
+@pytest.mark.parametrize("label", [-1, 2])
+def test_record_is_refused_when_a_label_is_none_of_its_classes(written: Path, label: int) -> None:
+    images = (written / IMAGES_FILE).read_bytes()
+    edit(written, IMAGES_FILE, images, labels=[0] * 10 + [label])
+    with pytest.raises(InputError, match=rf"has the label {label}, .* of its 2 classes \(0 to 1\)"):
+        load_set(written)
+
+
+@pytest.mark.parametrize(("count", "words"), [(1, "1 image"), (7, "7 images")])
+def test_set_is_refused_when_too_few_images_are_for_ranges(
+    written: Path, count: int, words: str
+) -> None:
+    edit(written, IMAGES_FILE, (written / IMAGES_FILE).read_bytes(), image_count=count)
+    complaint = rf"^the calibration set {written} has {words} for ranges, at least 8 .* calibrate"
+    with pytest.raises(InputError, match=complaint):
+        load_set(written)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda images: images * 0, "8 of 8 images for ranges are one colour all over, such as"),
+        (lambda images: images * 0 + images[:1], "the 8 images for ranges are copies of 1"),
+    ],
+)
+def test_set_is_refused_when_there_is_too_little_on_its_images(
+    calibration: CalibrationSet,
+    tmp_path: Path,
+    change: Callable[[np.ndarray], np.ndarray],
+    complaint: str,
+) -> None:
+    write_set(tmp_path / "set", replace(calibration, images=change(calibration.images)))
+    remedy = rf"Look at its {SHEET_FILE}, and make another: edgevit calibrate"
+    with pytest.raises(InputError, match=rf"set \S+/set: {complaint}.*{remedy}"):
+        load_set(tmp_path / "set")
 
 
 def test_set_stays_when_force_is_not_given(calibration: CalibrationSet, written: Path) -> None:
     before = contents(written)
     with pytest.raises(InputError, match="exists already"):
-        write_set(written, replace(calibration, seed=8), CLASSES, "d" * 64)
+        write_set(written, replace(calibration, seed=8))
     assert contents(written) == before
-    write_set(written, replace(calibration, seed=8), CLASSES, "d" * 64, force=True)
+    write_set(written, replace(calibration, seed=8), force=True)
     assert load_set(written).seed == 8
     assert os.listdir(written.parent) == ["mine"]
 
@@ -204,7 +307,7 @@ def test_folder_stays_when_it_is_no_calibration_set(
 ) -> None:
     (tmp_path / "letter.txt").write_text("precious")
     with pytest.raises(InputError, match=f"it has no {CALIBRATION_FILE}"):
-        write_set(tmp_path, calibration, CLASSES, "d" * 64, force=True)
+        write_set(tmp_path, calibration, force=True)
     assert contents(tmp_path) == {"letter.txt": b"precious"}
 
 
@@ -216,7 +319,7 @@ def test_nothing_is_left_when_writing_fails(
 
     monkeypatch.setattr("edgevit.calibration.store.contact_sheet", disk_full)
     with pytest.raises(OSError, match="No space left"):
-        write_set(tmp_path / "sets" / "mine", calibration, CLASSES, "d" * 64)
+        write_set(tmp_path / "sets" / "mine", calibration)
     assert os.listdir(tmp_path) == []
 
 

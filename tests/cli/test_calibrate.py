@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -25,10 +25,10 @@ from edgevit.data.dataset import (
     render_photos,
 )
 from edgevit.documents import write
-from edgevit.export.exporter import open_job
+from edgevit.export.job import open_job
 from edgevit.run import Run
 from edgevit.storage import record_of
-from tests.bench.standin import SPEC
+from tests.bench.standin import CHANNEL, SIZE, SPEC, make_dataset, photo_of
 from tests.export.runs import make_photos
 from tests.export.runs import make_run as make_vit_run
 
@@ -62,9 +62,9 @@ def away(dataset: Dataset) -> Iterator[None]:
 
 
 def assert_one_line(capsys: Captured, *words: str) -> None:
-    """Check that there is one error, of one line, beside lines of progress (``…: 0.1 s``)."""
+    """Check that there is one error, of one line, beside progress (``…: 0.1 s``) and notes."""
     lines = capsys.readouterr().err.splitlines()
-    (error,) = (line for line in lines if not line.endswith(" s"))
+    (error,) = (line for line in lines if not line.endswith((" s", "are held out")))
     assert error.startswith("edgevit: error: ")
     for word in words:
         assert word in error
@@ -74,12 +74,15 @@ def test_calibrate_keeps_training_photos_when_no_option_is_given(
     run: Run, dataset: Dataset, capsys: Captured
 ) -> None:
     assert main(["calibrate"]) == 0  # the newest run below runs/
-    assert capsys.readouterr().out == (
-        "calibration/colours: 2 images of 2 classes for ranges, 1 held out\n"
-    )
+    captured = capsys.readouterr()
+    assert captured.out == ("calibration/colours: 14 images of 3 classes for ranges, 4 held out\n")
+    assert (
+        f"{dataset.root} has 18 training photos for calibration, fewer than the 160 wanted: "
+        "14 give ranges, 4 are held out\n"
+    ) in captured.err
     chosen = load_set(Path("calibration/colours"))
     assert set(chosen.image_sha256) == set(dataset.split("train").hashes())
-    expected = sample(dataset, SPEC.preprocessing)
+    expected = sample(dataset, SPEC.preprocessing, images=128, held_out=32)
     np.testing.assert_array_equal(chosen.images, expected.images)
     np.testing.assert_array_equal(chosen.held_out, expected.held_out)
 
@@ -88,41 +91,107 @@ def test_calibrate_follows_the_options_when_given(
     run: Run, dataset: Dataset, capsys: Captured
 ) -> None:
     moved = dataset.root.rename("moved")
-    options = ["--images", "1", "--seed", "3", "--out", "sets/one", "--data", str(moved)]
+    options = ["--images", "9", "--seed", "3", "--out", "sets/one", "--data", str(moved)]
     assert main(["calibrate", str(run.root), *options]) == 0
     chosen = load_set(Path("sets/one"))
-    # A quarter of one image is none: one is held out all the same.
-    assert (len(chosen.images), len(chosen.held_out), chosen.seed) == (1, 1, 3)
+    # A quarter of nine is two.
+    assert (len(chosen.images), len(chosen.held_out), chosen.seed) == (9, 2, 3)
+    assert sorted(chosen.labels[:9]) == [0, 0, 0, 1, 1, 1, 2, 2, 2]
     record = json.loads(Path("sets/one/calibration.json").read_text())
     assert record["classes"] == list(dataset.classes)
     assert record["dataset_sha256"] == dataset.sha256
+    # Nothing to say: the photos are the run's, and enough.
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if not line.endswith(" s")] == []
 
 
-def test_calibrate_holds_out_a_quarter_more_when_there_are_enough(
-    run: Run, dataset: Dataset
+def test_calibrate_says_so_when_the_photos_are_of_another_data_set(
+    run: Run, dataset: Dataset, capsys: Captured
 ) -> None:
-    # Fifteen training photos that the run was never tested on.
+    # More training photos that the run was never tested on.
     other = with_splits(dataset, Path("other"), val="train")
-    assert len(other.split("train").photos) == 6
-    arguments = ["calibrate", str(run.root), "--data", str(other.root), "--images", "4"]
+    arguments = ["calibrate", str(run.root), "--data", "other", "--images", "16"]
     assert main([*arguments, "--out", "set"]) == 0
-    chosen = load_set(Path("set"))
-    assert (len(chosen.images), len(chosen.held_out)) == (4, 1)
-    assert sorted(chosen.labels[:3]) == [0, 1, 2]
+    captured = capsys.readouterr()
+    assert captured.out == "set: 16 images of 3 classes for ranges, 4 held out\n"
+    assert (
+        f"The photos of other are of another data set ({other.sha256[:12]}…) than the run's "
+        f"({dataset.sha256[:12]}…), of the same classes: they are used\n"
+    ) in captured.err
+    assert load_set(Path("set")).dataset_sha256 == other.sha256
 
 
 def test_calibrate_exits_2_when_the_set_exists(
     run: Run, dataset: Dataset, capsys: Captured
 ) -> None:
-    assert main(["calibrate", "--images", "2"]) == 0
+    assert main(["calibrate", "--images", "12"]) == 0
     before = load_set(Path("calibration/colours")).sha256
     capsys.readouterr()
     with away(dataset):  # noticed before the photos are looked for
-        assert main(["calibrate", "--images", "1"]) == 2
+        assert main(["calibrate", "--images", "8"]) == 2
     assert_one_line(capsys, "calibration/colours exists already", "--force")
     assert load_set(Path("calibration/colours")).sha256 == before
-    assert main(["calibrate", "--images", "1", "--force"]) == 0
+    assert main(["calibrate", "--images", "8", "--force"]) == 0
     assert load_set(Path("calibration/colours")).sha256 != before
+
+
+def shade(colour: str, seed: int) -> np.ndarray:
+    """One colour all over, another for each photo."""
+    shade = CHANNEL[colour] * 80 + seed // 1000 * 20 + seed % 1000
+    return np.full((SIZE, SIZE, 3), shade, dtype=np.uint8)
+
+
+def same_centre(colour: str, seed: int) -> np.ndarray:
+    """The same picture after cropping, other bytes in each file."""
+    sides = np.full((SIZE, SIZE // 2, 3), CHANNEL[colour], dtype=np.uint8) + np.uint8(seed % 200)
+    return np.concatenate([sides + np.uint8(seed // 1000), photo_of("red"), sides], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("draw", "words"),
+    [
+        (shade, ("14 of 14 images for ranges are one colour all over, such as", "of class '")),
+        (same_centre, ("the 14 images for ranges are copies of 1, at least 8 different",)),
+    ],
+)
+def test_calibrate_exits_2_when_there_is_too_little_on_the_photos(
+    run: Run, capsys: Captured, draw: Callable[[str, int], np.ndarray], words: tuple[str, ...]
+) -> None:
+    make_dataset(Path("bad"), draw=draw)
+    arguments = ["calibrate", str(run.root), "--data", "bad"]
+    assert main(arguments) == 2
+    assert_one_line(capsys, "the training photos of bad: ", *words, "edgevit data prepare")
+    assert not Path("calibration").exists()
+
+
+def test_calibrate_exits_2_when_too_few_photos_are_left(
+    run: Run, dataset: Dataset, capsys: Captured
+) -> None:
+    with_splits(dataset, Path("other"), train="val", val="train")
+    assert main(["calibrate", str(run.root), "--data", "other"]) == 2
+    assert_one_line(
+        capsys,
+        "too few training photos of other are in no other split: 3, and calibration needs at "
+        "least 9. Add photos",
+    )
+    assert not Path("calibration").exists()
+
+
+@pytest.mark.parametrize(
+    ("colours", "words"),
+    [
+        (("blue", "red", "green"), "class 1 is 'red' in other and 'green' in the run"),
+        (("blue", "green"), "other has 2 classes, the run 3"),
+    ],
+)
+def test_calibrate_exits_2_when_the_classes_are_others(
+    run: Run, capsys: Captured, colours: tuple[str, ...], words: str
+) -> None:
+    make_dataset(Path("other"), colours=colours)
+    assert main(["calibrate", str(run.root), "--data", "other"]) == 2
+    assert_one_line(capsys, words, "edgevit calibrate")
+    assert not Path("calibration").exists()
+    assert not Path("other/cache").exists()  # noticed before the photos are decoded
 
 
 def test_calibrate_exits_2_when_the_run_was_tested_on_the_photos(
@@ -147,19 +216,26 @@ def test_calibrate_exits_2_when_the_photos_are_gone(
     ("arguments", "words"),
     [
         (["--images", "0"], "'--images': 0"),
+        (["--images", "1"], "1 image is too few for ranges. Give at least 8: --images 8"),
+        (["--images", "7"], "7 images are too few for ranges. Give at least 8: --images 8"),
         (["--seed", "some"], "'--seed': 'some'"),
         (["--data", "nowhere"], "nowhere"),
         (["nowhere"], "there is no run at nowhere"),
         (["--out", "photo.png"], "photo.png is a file"),
+        (["--out", "photo.png", "--force"], "photo.png is a file"),
+        (["--out", "photo.png/set"], "would lie in photo.png"),
+        (["--out", ""], "the folder to write is '.'. Give it a name"),
+        (["--out", "data", "--force"], "data holds other things (it has no calibration.json)"),
     ],
 )
 def test_calibrate_exits_2_when_an_argument_is_wrong(
     run: Run, capsys: Captured, arguments: list[str], words: str
 ) -> None:
     Path("photo.png").write_bytes(b"")
+    before = sorted(os.listdir())
     assert main(["calibrate", *arguments]) == 2
     assert_one_line(capsys, words)
-    assert not Path("calibration").exists()
+    assert sorted(os.listdir()) == before
 
 
 @pytest.fixture(scope="module")
@@ -244,18 +320,69 @@ def test_export_exits_2_when_the_set_holds_photos_that_measure_accuracy(
     vit_run: Run, vit_photos: Dataset, capsys: Captured, split: SplitName
 ) -> None:
     preprocessing = vit_run.record.spec.preprocessing
-    pixels = np.asarray(vit_photos.pixels(split, preprocessing))[:2]
+    fair = sample(vit_photos, preprocessing, images=8, held_out=2)
     hashes = vit_photos.split(split).hashes()[:2]
-    cheat = CalibrationSet(pixels[:1], pixels[1:], hashes, (0, 0), preprocessing.geometry, 0)
-    write_set(Path("set"), cheat, vit_photos.classes, vit_photos.sha256)
+    pixels = np.asarray(vit_photos.pixels(split, preprocessing))[:2]
+    cheat = replace(fair, held_out=pixels, image_sha256=(*fair.image_sha256[:8], *hashes))
+    write_set(Path("set"), cheat)
     words = "2 photos of the calibration set set are in the run's validation or test split"
     assert export(vit_run, "--calibration", "set") == 2
-    assert_one_line(capsys, words)
+    assert_one_line(capsys, words, "edgevit calibrate")
     if split == "test":  # the run itself knows these
         with away(vit_photos):
             assert export(vit_run, "--calibration", "set") == 2
         assert_one_line(capsys, words)
     assert not Path("exports").exists()
+
+
+def one_image(fair: CalibrationSet) -> CalibrationSet:
+    together = np.concatenate([fair.images, fair.held_out])
+    return replace(fair, images=together[:1], held_out=together[1:])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (one_image, "the calibration set set has 1 image for ranges, at least 8 are needed"),
+        (
+            lambda fair: replace(fair, images=np.zeros_like(fair.images)),
+            "the calibration set set: 8 of 8 images for ranges are one colour all over, such as",
+        ),
+        (
+            lambda fair: replace(fair, images=np.repeat(fair.images[:1], 8, axis=0)),
+            "the calibration set set: the 8 images for ranges are copies of 1, at least 8",
+        ),
+        (
+            lambda fair: replace(fair, classes=("café, noir", "zebra", "tabby cat")),
+            "class 1 is 'zebra' in the calibration set set and 'tabby cat' in the run",
+        ),
+        (
+            lambda fair: replace(fair, labels=(3, *fair.labels[1:])),
+            "set/calibration.json has the label 3, which is none of its 3 classes (0 to 2)",
+        ),
+    ],
+)
+def test_export_exits_2_when_the_set_is_bad(
+    vit_run: Run,
+    vit_photos: Dataset,
+    capsys: Captured,
+    change: Callable[[CalibrationSet], CalibrationSet],
+    words: str,
+) -> None:
+    fair = sample(vit_photos, vit_run.record.spec.preprocessing, images=8, held_out=2)
+    write_set(Path("set"), change(fair))
+    assert export(vit_run, "--calibration", "set") == 2
+    assert_one_line(capsys, words, "edgevit calibrate")
+    assert os.listdir() == ["set"]
+
+
+def test_export_says_so_when_the_sets_photos_are_of_another_data_set(
+    vit_run: Run, vit_photos: Dataset, capsys: Captured
+) -> None:
+    fair = sample(vit_photos, vit_run.record.spec.preprocessing, images=8, held_out=2)
+    write_set(Path("set"), replace(fair, dataset_sha256="e" * 64))
+    assert open_job(vit_run, None, Path("set")).given is not None
+    assert "set are of another data set (eeeeeeeeeeee…) than the run's" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("damage", ["missing", "changed"])

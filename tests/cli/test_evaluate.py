@@ -49,6 +49,36 @@ def test_evaluate_leaves_top5_to_json_when_there_are_five_classes_or_fewer(
     assert json.loads(capsys.readouterr().out)["result"]["accuracy"]["top5"] == 1.0
 
 
+CLAIM = (
+    "12 images cannot show that the drop is at most 0.3 points: even without a single flip the "
+    "interval would reach +14.00; 652 images could"
+)
+
+
+def test_evaluate_says_what_so_few_photos_show_when_there_is_a_drop(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(bundle)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert (
+        "  agreement  91.67 %: 1 of 12 labels changed, 0 newly wrong, 1 newly right (McNemar's p 1)"
+    ) in lines
+    assert f"  claim      {CLAIM}" in lines
+    assert main(["evaluate", str(bundle), "--json"]) == 0
+    body = json.loads(capsys.readouterr().out)
+    assert (body["flips"], body["mcnemar_p"], body["claim"]) == (1, 1.0, CLAIM)
+
+
+def test_evaluate_claims_nothing_when_the_split_has_no_drop(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(bundle), "--split", "val"]) == 0
+    assert "\n  claim " not in capsys.readouterr().out
+    assert main(["evaluate", str(bundle), "--split", "val", "--json"]) == 0
+    body = json.loads(capsys.readouterr().out)
+    assert (body["flips"], body["mcnemar_p"], body["claim"]) == (None, None, None)
+
+
 @pytest.mark.parametrize(("class_count", "shown"), [(5, False), (6, True)])
 def test_print_shows_top5_when_it_can_be_wrong(
     class_count: int, shown: bool, capsys: pytest.CaptureFixture[str]

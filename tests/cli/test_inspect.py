@@ -12,6 +12,7 @@ from edgevit.bundle import (
     BUNDLE_FILE,
     LABELS_FILE,
     Bundle,
+    FloatLayersRecord,
     RungRecord,
     TensorRecord,
     render_labels,
@@ -103,6 +104,24 @@ def test_inspect_shortens_and_leaves_out_when_there_is_little_to_say(
     assert "Notes" not in out
 
 
+def test_inspect_names_the_layers_in_float_when_there_are_any(
+    bundle: Path, capsys: Captured
+) -> None:
+    layers = FloatLayersRecord(("block_0/query", "logits"), 1.25, 1.0, threads=2)
+    rewrite(bundle, float_layers=layers, applied_precision={"dense": "int8"})
+    assert main(["inspect", str(bundle)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    start = lines.index("Layers in float")
+    assert lines[start - 1] == "  dense: int8"
+    assert lines[start + 1] == (
+        "  in float: block_0/query, logits. That takes 1.25 ms instead of 1.00 (+25 %), measured "
+        "where it was exported with 2 threads"
+    )
+    assert main(["inspect", str(bundle), "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["float_layers"]["names"] == ["block_0/query", "logits"]
+
+
 def test_json_is_the_record_when_asked_for(bundle: Path, capsys: Captured) -> None:
     rewrite(bundle, notes=('"é" – quoted',), op_dtypes={"ADD float32": 9})
     assert main(["inspect", str(bundle), "--json"]) == 0
@@ -144,7 +163,9 @@ def test_inspect_exits_2_when_the_record_is_of_an_older_schema(
     assert error.count("\n") == 1
 
 
-@pytest.mark.parametrize("field", ["placement", "fp32_weights_bytes", "notes", "ladder"])
+@pytest.mark.parametrize(
+    "field", ["placement", "fp32_weights_bytes", "notes", "ladder", "float_layers"]
+)
 def test_field_is_named_when_the_record_lacks_it(
     bundle: Path, capsys: Captured, field: str
 ) -> None:

@@ -7,11 +7,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from edgevit.export.exporter import ExportJob, bundle_path, export
-from edgevit.export.lowering import Files
+from edgevit.export.exporter import bundle_path, export
+from edgevit.export.job import ExportJob
 from edgevit.export.precision import PROMISES, Precision
 from edgevit.export.registry import LOWERINGS, Selection
 from edgevit.runtimes.classifier import open_classifier, predict_all
+from tests.export.files import selected, write
 
 # Largest difference of a probability from the graph's.
 TOLERANCES: dict[Precision, float] = {
@@ -33,12 +34,7 @@ class FormatTemplate:
     precisions: ClassVar[tuple[Precision, ...]]
 
     def selection(self, job: ExportJob, precision: Precision) -> Selection:
-        lowering = LOWERINGS.get(self.format_name)
-        return Selection(lowering, precision, lowering.recipes(job.graph)[precision])
-
-    def written(self, job: ExportJob, precision: Precision) -> Files:
-        recipe = self.selection(job, precision).recipe
-        return recipe.write(job.source(recipe))
+        return selected(job.graph, self.format_name, precision)
 
     def test_table_is_complete_when_listed(self, job: ExportJob) -> None:
         assert set(LOWERINGS.get(self.format_name).recipes(job.graph)) == set(self.precisions)
@@ -60,15 +56,15 @@ class FormatTemplate:
     def test_bytes_are_the_same_when_exported_twice(
         self, job: ExportJob, precision: Precision
     ) -> None:
-        assert self.written(job, precision) == self.written(job, precision)
+        recipe = self.selection(job, precision).recipe
+        assert recipe.write(job.source(recipe)) == recipe.write(job.source(recipe))
 
     def test_arithmetic_is_as_promised_when_described(
         self, job: ExportJob, precision: Precision, tmp_path: Path
     ) -> None:
-        for name, data in self.written(job, precision).items():
-            (tmp_path / name).write_bytes(data)
-        lowering = LOWERINGS.get(self.format_name)
-        file = lowering.describe(tmp_path / lowering.model_file)
+        selection = self.selection(job, precision)
+        path = write(tmp_path, selection, job.source(selection.recipe))
+        file = selection.lowering.describe(path)
         products = 0 if PROMISES[precision].integer_products else 27
         if precision != "fp16" or self.format_name != "openvino":  # bfloat16 on some CPUs
             assert len(file.float_matrix_ops) == products

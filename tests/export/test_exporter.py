@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,29 +8,23 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
 
-from edgevit import storage
-from edgevit.bundle import Bundle, RungRecord
-from edgevit.cli.main import main
+from edgevit.bundle import RungRecord
 from edgevit.data.dataset import Dataset
 from edgevit.errors import CheckFailedError, InputError
-from edgevit.export.exporter import ExportJob, export, open_job
+from edgevit.export.choices import Choices
+from edgevit.export.exporter import export
+from edgevit.export.job import ExportJob, open_job
 from edgevit.export.ladder import EvaluationImages, Ladder, check_values
 from edgevit.export.lowering import Files, Source
 from edgevit.export.ops import Dense
-from edgevit.export.registry import Selection, select
+from edgevit.export.precision import Precision
+from edgevit.export.registry import Selection
 from edgevit.metrics import Scores
 from edgevit.preprocessing import Pixels
-from edgevit.run import REFERENCE_FILE, WEIGHTS_FILE, Run, Weights, write_run
-from tests.export.runs import make_photos
-
-
-def selected(
-    job: ExportJob, format_name: str = "tflite", precision: str = "int8-dynamic"
-) -> Selection:
-    (selection,), _ = select(job.graph, [format_name], [precision])
-    return selection
+from edgevit.run import Run
+from tests.export.files import selected
+from tests.export.runs import make_photos, rewritten, with_choices
 
 
 def with_writer(selection: Selection, write: Callable[[Source], Files]) -> Selection:
@@ -62,9 +55,9 @@ def assert_fails_at(job: ExportJob, selection: Selection, rung: str, folder: Pat
 @pytest.mark.parametrize("format_name", ["tflite", "onnx", "openvino"])
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_nothing_is_left_when_a_weight_tensor_is_lost(
-    job: ExportJob, tmp_path: Path, format_name: str, precision: str
+    job: ExportJob, tmp_path: Path, format_name: str, precision: Precision
 ) -> None:
-    broken = zeroing(selected(job, format_name, precision))
+    broken = zeroing(selected(job.graph, format_name, precision))
     assert_fails_at(job, broken, "weights", tmp_path)
 
 
@@ -72,8 +65,8 @@ def test_nothing_is_left_when_a_weight_tensor_is_lost(
 def test_nothing_is_left_when_float_is_written_for_int8(
     job: ExportJob, tmp_path: Path, format_name: str
 ) -> None:
-    full = selected(job, format_name, "fp32").recipe.write
-    broken = with_writer(selected(job, format_name, "int8"), full)
+    full = selected(job.graph, format_name, "fp32").recipe.write
+    broken = with_writer(selected(job.graph, format_name, "int8"), full)
     assert_fails_at(job, broken, "arithmetic", tmp_path)
 
 
@@ -83,15 +76,13 @@ def test_budget_fails_when_the_drop_is_larger(job: ExportJob, tmp_path: Path) ->
     assert validation is not None
     shifted = np.roll(validation.reference, 1, axis=1)
     wrong = replace(validation, reference=shifted, labels=shifted.argmax(axis=1).astype(np.int64))
-    broken = ExportJob(job.run, job.dataset)
-    broken.__dict__.update(job.__dict__, validation=wrong)
+    broken = with_choices(job, Choices(max_drop_points=0.5), validation=wrong)
     with pytest.raises(CheckFailedError, match=r"'accuracy': drop \+.* budget 0\.5"):
         export(
             broken,
-            selected(job, "tflite", "fp32"),
+            selected(job.graph, "tflite", "fp32"),
             tmp_path / "bundle",
             announce=lambda rung: None,
-            max_drop_points=0.5,
         )
     assert os.listdir(tmp_path) == []
 
@@ -109,80 +100,11 @@ def test_photos_are_asked_for_when_they_moved(run: Run, tmp_path: Path) -> None:
         open_job(run, tmp_path / "gone")
 
 
-def rewritten(run: Run, folder: Path, weights: Weights) -> Run:
-    """Copy a run with other weights, whose hash is recorded as if training had written them."""
-    save_file(weights, folder / WEIGHTS_FILE)
-    (folder / REFERENCE_FILE).write_bytes((run.root / REFERENCE_FILE).read_bytes())
-    files = {name: storage.record_of(folder / name) for name in (WEIGHTS_FILE, REFERENCE_FILE)}
-    write_run(folder, replace(run.record, files=files))
-    return Run.load(folder)
-
-
 def test_tensor_is_named_when_weights_are_nan(run: Run, photos: Dataset, tmp_path: Path) -> None:
     weights = run.weights()
     weights["head_hidden/kernel"][3, 4] = np.nan
     with pytest.raises(InputError, match=r"head_hidden/kernel .* holds NaN"):
         _ = ExportJob(rewritten(run, tmp_path, weights), photos).graph
-
-
-def test_command_writes_both_when_two_precisions_are_asked_for(
-    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arguments = ["export", str(run.root), "--quantize", "int8", "--quantize", "fp32"]
-    assert main([*arguments, "--out", str(tmp_path)]) == 0
-    assert sorted(os.listdir(tmp_path)) == ["tiny.tflite.fp32", "tiny.tflite.int8"]
-    bundle = Bundle.load(tmp_path / "tiny.tflite.int8")
-    assert bundle.record.labels == run.record.labels
-    assert (bundle.root / "labels.txt").read_text() == "café, noir\ntabby cat\nzebra\n"
-    output = capsys.readouterr().out
-    assert output.count("✓") == 14
-    assert "✗" not in output
-
-    # A second time without --force: refused before any work, and the bundles stay.
-    assert main([*arguments, "--out", str(tmp_path)]) == 2
-    assert "exists already" in capsys.readouterr().err
-    assert Bundle.load(tmp_path / "tiny.tflite.int8").record == bundle.record
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--quantize", "int7"], "unknown precision 'int7'"),
-        (["--format", "coreml"], "unknown format 'coreml'"),
-        (["--max-drop", "-1"], "--max-drop"),
-    ],
-)
-def test_command_exits_2_when_an_option_is_wrong(
-    run: Run,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    arguments: list[str],
-    message: str,
-) -> None:
-    assert main(["export", str(run.root), "--out", str(tmp_path), *arguments]) == 2
-    assert message in capsys.readouterr().err
-    assert os.listdir(tmp_path) == []
-
-
-def test_command_exits_2_when_there_is_no_run(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert main(["export"]) == 2
-    assert "no finished run below runs/" in capsys.readouterr().err
-
-
-def test_command_names_the_byte_check_when_a_run_was_changed(
-    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for path in run.root.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    weights = tmp_path / WEIGHTS_FILE
-    data = bytearray(weights.read_bytes())
-    data[-5] ^= 1
-    weights.write_bytes(data)
-    assert main(["export", str(tmp_path)]) == 2
-    assert "was changed: its sha256 is" in capsys.readouterr().err
 
 
 def test_graph_is_stopped_when_it_is_not_the_runs(
@@ -193,36 +115,13 @@ def test_graph_is_stopped_when_it_is_not_the_runs(
     (tmp_path / "run").mkdir()
     job = ExportJob(rewritten(run, tmp_path / "run", weights), photos)
     with pytest.raises(CheckFailedError, match="the export failed at 'graph'"):
-        export(job, selected(job), tmp_path / "b", announce=lambda rung: None)
+        export(
+            job,
+            selected(job.graph, "tflite", "int8-dynamic"),
+            tmp_path / "b",
+            announce=lambda rung: None,
+        )
     assert not (tmp_path / "b").exists()
-
-
-@pytest.mark.parametrize("budget", ["nan", "inf"])
-def test_budget_is_refused_when_it_is_no_number(
-    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], budget: str
-) -> None:
-    assert main(["export", str(run.root), "--out", str(tmp_path), "--max-drop", budget]) == 2
-    assert f"a budget of {budget} points is none" in capsys.readouterr().err
-
-
-def test_bundle_has_the_folders_name_when_a_run_was_renamed(
-    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    shutil.copytree(run.root, tmp_path / "my pets")
-    arguments = ["export", str(tmp_path / "my pets"), "--out", str(tmp_path / "exports")]
-    assert main([*arguments, "--quantize", "fp32"]) == 0
-    assert (tmp_path / "exports" / "my pets.tflite.fp32").is_dir()
-    # A folder with a space is quoted in the command to type next.
-    assert f"Next: edgevit bench '{tmp_path}/exports/my pets.tflite.fp32'" in (
-        capsys.readouterr().out
-    )
-
-
-def test_kind_is_named_when_the_folder_is_no_run(
-    photos: Dataset, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["export", str(photos.root)]) == 2
-    assert "is no run: it has no run.json" in capsys.readouterr().err
 
 
 def test_kernel_is_named_when_the_run_holds_nothing_but_zeros_in_it(
@@ -234,7 +133,12 @@ def test_kernel_is_named_when_the_run_holds_nothing_but_zeros_in_it(
     job = ExportJob(rewritten(run, tmp_path, weights), photos)
     job.__dict__["own_answers"] = None  # as if the photos were away
     with pytest.raises(CheckFailedError, match="mlp_1/kernel holds nothing but zeros"):
-        export(job, selected(job), tmp_path / "b", announce=lambda rung: None)
+        export(
+            job,
+            selected(job.graph, "tflite", "int8-dynamic"),
+            tmp_path / "b",
+            announce=lambda rung: None,
+        )
 
 
 def test_run_is_refused_when_a_tensor_is_missing(run: Run, photos: Dataset, tmp_path: Path) -> None:

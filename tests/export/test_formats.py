@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from edgevit.bundle import Bundle, TensorRecord
-from edgevit.calibration.statistics import Calibration
 from edgevit.errors import InputError
 from edgevit.export import exporter, registry
-from edgevit.export.exporter import ExportJob, export
+from edgevit.export.exporter import export
 from edgevit.export.graph import DeployGraph
+from edgevit.export.job import ExportJob
 from edgevit.export.lowering import FileDescription, Files, Recipe, Source
+from edgevit.export.passes.exact import run_passes
 from edgevit.export.precision import Precision
 from edgevit.export.registry import LOWERINGS, Selection, select
 from edgevit.metrics import Scores
@@ -21,6 +22,7 @@ from edgevit.preprocessing import Pixels
 from edgevit.registry import Registry
 from edgevit.runtimes.base import Availability, Placement
 from edgevit.runtimes.registry import RUNTIMES
+from tests.export.files import source_of, write
 from tests.export.template import FormatTemplate
 from tests.models.template import stirred
 
@@ -83,17 +85,14 @@ def test_run_time_ranges_are_refused_when_onnx_has_no_kernel_for_them(vgg: Deplo
 
 @pytest.mark.parametrize("format_name", ["tflite", "onnx", "openvino"])
 def test_every_convolution_is_int8_when_there_is_a_chain(
-    vgg: DeployGraph, job: ExportJob, tmp_path: Path, format_name: str
+    vgg: DeployGraph, tmp_path: Path, format_name: str
 ) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
-    graph, _ = exporter.run_passes(vgg, pixels)
+    graph, _ = run_passes(vgg, pixels)
     (selection,), _ = select(graph, [format_name], ["int8"])
     assert selection.recipe.calibrated
-    prepared = selection.recipe.prepare(Calibration(graph, pixels))
-    files = selection.recipe.write(Source(prepared.graph, job.card, prepared))
-    for name, data in files.items():
-        (tmp_path / name).write_bytes(data)
-    file = selection.lowering.describe(tmp_path / selection.lowering.model_file)
+    source = source_of(graph, selection.recipe, pixels)
+    file = selection.lowering.describe(write(tmp_path, selection, source))
     assert file.float_matrix_ops == ()
     convolutions = {"tflite": "CONV_2D", "onnx": "QLinearConv", "openvino": "Convolution"}
     assert file.op_dtypes[f"{convolutions[format_name]} int8"] == 13

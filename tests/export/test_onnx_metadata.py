@@ -14,7 +14,7 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 from edgevit.export.card import ModelCard
-from edgevit.export.exporter import ExportJob
+from edgevit.export.job import ExportJob
 from edgevit.export.lowering import Source
 from edgevit.export.onnx_metadata import metadata_props, model_info, rt_info
 from edgevit.export.precision import Precision

@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgevit.calibration.statistics import Calibration
 from edgevit.errors import CheckFailedError
 from edgevit.export.graph import DeployGraph
 from edgevit.export.ops import (
@@ -37,7 +36,6 @@ from edgevit.export.passes.fold_attention_scale import fold_attention_scale
 from edgevit.export.passes.fold_batch_norm import fold_batch_norm
 from edgevit.export.passes.fold_layer_norm import fold_layer_norm
 from edgevit.export.passes.fold_normalise import fold_normalise
-from edgevit.export.passes.migrate_scale import migrate_scale
 from edgevit.export.passes.take_token_early import take_token_early
 from edgevit.export.passes.unfold_patches import unfold_patches
 from tests.export.small_graphs import RANDOM, dense, normal
@@ -356,8 +354,3 @@ def test_a_pass_is_stopped_when_the_answers_become_nan() -> None:
 
     with pytest.raises(CheckFailedError, match="the pass poison changed a probability by nan"):
         run_passes(encoder_like(), PIXELS, [poison])
-
-
-def test_nothing_is_balanced_when_there_is_no_chain() -> None:
-    calibration = Calibration(encoder_like(), PIXELS)
-    assert migrate_scale(calibration) is calibration

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from edgevit.calibration.ranges import min_max
+from edgevit.calibration.ranges import RangePolicy
 from edgevit.calibration.statistics import Calibration
 from edgevit.export.graph import DeployGraph
-from edgevit.export.onnx_schemes import Product, Static
+from edgevit.export.onnx_schemes import Planned, Product
 from edgevit.export.onnx_writer import OnnxWriter
 from edgevit.export.ops import (
     Add,
@@ -27,6 +27,7 @@ from edgevit.export.ops import (
     SpaceToDepth,
     TakeToken,
 )
+from edgevit.export.plan import everywhere
 from edgevit.export.quantised import (
     PIXEL_GRID,
     AffineUint8,
@@ -81,7 +82,8 @@ def reshape(name: str, source: str, *target: int) -> Reshape:
 def grids_of(*ops: Op) -> dict[str, AffineUint8]:
     graph = DeployGraph((INPUT, *ops))
     pixels = RANDOM.integers(0, 256, (3, 4, 4, 3), dtype=np.uint8)
-    return activation_grids(graph, Calibration(graph, pixels).ranges(min_max))
+    ranges = RangePolicy().ranges(graph, Calibration(graph, pixels).observed)
+    return activation_grids(graph, everywhere("calibrated")(graph), ranges)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +171,7 @@ def test_bias_is_kept_when_the_weights_of_its_channel_are_tiny(tiny: float) -> N
     layer = dense("d", "x", 6)
     kernel = layer.kernel * np.float32([1, 1, tiny, 1, 1])
     writer = OnnxWriter()
-    scheme = Static({"x": AffineUint8(0.01, 3)}, integer_pixels=False)
+    scheme = Planned({"d": "calibrated"}, {"x": AffineUint8(0.01, 3)}, integer_pixels=False)
     scheme.product(writer, Product("Gemm", "d", "x", "x", "x", kernel, layer.bias, 1, {}))
     data = writer.render(("x", (1, 6)), ("d", (1, 5)), {})
     held = {
@@ -280,4 +282,5 @@ def test_grid_is_of_the_values_before_the_moves_when_those_drop_some() -> None:
     assert root_of(graph, "d") == "d"
     assert root_of(graph, "pixels") == "pixels"
     ranges = {op.name: (-1.0, 1.0) for op in graph.ops} | {"shifted": (-10.0, 5.0)}
-    assert activation_grids(graph, ranges)["take"] == affine_uint8(-10.0, 5.0)
+    plan = everywhere("calibrated")(graph)
+    assert activation_grids(graph, plan, ranges)["take"] == affine_uint8(-10.0, 5.0)

@@ -16,11 +16,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from edgevit.calibration.statistics import Calibration
 from edgevit.errors import InputError, MissingDependencyError
 from edgevit.export.card import ModelCard
 from edgevit.export.graph import DeployGraph
-from edgevit.export.lowering import Source
 from edgevit.export.ops import Dense, Input, Reshape, Softmax
 from edgevit.export.precision import Precision
 from edgevit.export.registry import LOWERINGS
@@ -29,6 +27,7 @@ from edgevit.runtimes.base import Runtime, Session
 from edgevit.runtimes.classifier import predict_all
 from edgevit.runtimes.registry import RUNTIMES
 from tests.bench.standin import CHANNEL, COLOURS, SIZE, photo_of
+from tests.export.files import source_of
 
 CARD = ModelCard("colours", "", COLOURS, Preprocessing(SIZE, SIZE), "0")
 PHOTOS = np.stack([photo_of(colour, seed) for seed in range(3) for colour in COLOURS])
@@ -73,8 +72,7 @@ def colour_graph() -> DeployGraph:
 def colour_files(format_name: str, precision: Precision) -> Mapping[str, bytes]:
     """Write the graph as an export does."""
     recipe = LOWERINGS.get(format_name).recipes(colour_graph())[precision]
-    prepared = recipe.prepare(Calibration(colour_graph(), PHOTOS))
-    return recipe.write(Source(prepared.graph, CARD, prepared))
+    return recipe.write(source_of(colour_graph(), recipe, PHOTOS, CARD))
 
 
 class _BrokenFinder(MetaPathFinder):
