@@ -66,7 +66,8 @@ def entropy(value: Observed) -> Range:
     low, high = _with_zero(value.span)
     if high == low:
         return low, high
-    counts, edges = np.histogram(value.sample, bins=_BINS, range=(low, high))
+    # Zeros, of which ReLU leaves many, are on every grid.
+    counts, edges = np.histogram(value.sample[value.sample != 0], bins=_BINS, range=(low, high))
     centres = (edges[1:] + edges[:-1]) / 2
     return _best_share(value, lambda least, most: _divergence(counts, centres, least, most))
 
@@ -157,7 +158,8 @@ class RangePolicy:
     """Which estimator gives the range of which kind of value.
 
     Attributes:
-        default: Name of the estimator of the kinds that are not listed.
+        default: Name of the estimator of the kinds that are not listed; ``statistics`` keep
+            min-max, for their extremes decide about overflow.
         by_kind: Names of the others'.
     """
 
@@ -166,7 +168,8 @@ class RangePolicy:
 
     def estimator(self, kind: Kind) -> RangeEstimator:
         """Return the estimator of a kind."""
-        return ESTIMATORS[self.by_kind.get(kind, self.default)]
+        default = "min-max" if kind == "statistics" else self.default
+        return ESTIMATORS[self.by_kind.get(kind, default)]
 
     def ranges(self, graph: DeployGraph, observed: Mapping[str, Observed]) -> dict[str, Range]:
         """Return the range of every value and part that was looked at."""

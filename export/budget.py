@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +12,15 @@ import numpy as np
 from edgevit import console, storage
 from edgevit.bundle import FloatLayersRecord
 from edgevit.errors import CheckFailedError, InputError
+from edgevit.export import ladder as rungs
 from edgevit.export.job import ExportJob
-from edgevit.export.ladder import CHECK_THREADS, EvaluationImages
+from edgevit.export.ladder import CHECK_THREADS, Ladder, RoundingFailedError
 from edgevit.export.lowering import Recipe
 from edgevit.export.plan import rounded_products
 from edgevit.export.registry import Selection
 from edgevit.export.sensitivity import Sensitivity, measure
-from edgevit.metrics import PairedDrop, paired_drop
 from edgevit.preprocessing import Pixels
 from edgevit.runtimes.base import Session
-from edgevit.runtimes.classifier import predict_all
 from edgevit.runtimes.registry import RUNTIMES
 
 # With more than this in float it is no int8 model any more.
@@ -49,19 +47,6 @@ def sensitivity_of(job: ExportJob, recipe: Recipe, images: Pixels) -> Sensitivit
     return measure(prepared.calibration.graph, prepared.plan, prepared.products(), images)
 
 
-@dataclass(frozen=True)
-class _Trial:
-    """A file with some layers in float.
-
-    Attributes:
-        names: Of those.
-        drop: On validation photos, in the format's runtime.
-    """
-
-    names: KeepFloat
-    drop: PairedDrop
-
-
 def keep_in_float(job: ExportJob, selection: Selection) -> KeepFloat:
     """Find the fewest of the worst layers that must stay float for the budget to hold.
 
@@ -75,49 +60,52 @@ def keep_in_float(job: ExportJob, selection: Selection) -> KeepFloat:
     Raises:
         CheckFailedError: if half of the layers in float are not enough.
     """
-    budget, validation = job.choices.max_drop_points, job.validation
-    # check_budget saw to both.
-    assert budget is not None
-    assert validation is not None
     ranking = sensitivity_of(job, selection.recipe, job.calibration_set.held_out).layers
-    names = [layer.name for layer in ranking if layer.name not in job.choices.float_layers]
-    most = max(1, int(_LARGEST_SHARE * len(ranking)))
+    wanted = job.choices.float_layers
+    names = [layer.name for layer in ranking if layer.name not in wanted]
+    most = max(1, int(_LARGEST_SHARE * len(ranking)) - len(wanted))
 
-    def trial(count: int) -> _Trial:
-        kept = job.choices.float_layers | frozenset(names[:count])
-        drop = _measured(job, selection, kept, validation)
-        console.note(f"  {count} of {len(ranking)} layers in float: drop {drop.drop_points:+.2f}")
-        return _Trial(kept, drop)
+    def problem(count: int) -> str | None:
+        found = _problem(job, selection, wanted | frozenset(names[:count]))
+        total = len(wanted) + count
+        console.note(f"  {total} of {len(ranking)} layers in float: {found or 'that is enough'}")
+        return found
 
-    low, count = 0, 1  # the budget is missed with `low`
-    while (tried := trial(count)).drop.drop_points > budget:
-        if count == most:
+    low, high = 0, 1  # with `low` it is too little
+    while (found := problem(high)) is not None:
+        if high == most:
             raise CheckFailedError(
-                f"a budget of {budget:g} points cannot be met: with {count} of {len(ranking)} "
-                f"layers in float the drop is {tried.drop.drop_points:+.2f} points",
+                f"the budget of {job.choices.max_drop_points:g} points cannot be met: with "
+                f"{len(wanted) + high} of {len(ranking)} layers in float, the check of {found}",
                 "No bundle was kept. Allow a larger --max-drop, or export fp16",
             )
-        low, count = count, min(2 * count, most)
-    best, high = tried, count
+        low, high = high, min(2 * high, most)
     while high - low > 1:
         middle = (low + high) // 2
-        tried = trial(middle)
-        if tried.drop.drop_points > budget:
-            low = middle
+        if problem(middle) is None:
+            high = middle
         else:
-            best, high = tried, middle
-    return best.names
+            low = middle
+    return wanted | frozenset(names[:high])
 
 
-def _measured(
-    job: ExportJob, selection: Selection, kept: KeepFloat, images: EvaluationImages
-) -> PairedDrop:
-    """Write a file that is thrown away, and return its drop."""
-    assert images.labels is not None
+def _problem(job: ExportJob, selection: Selection, kept: KeepFloat) -> str | None:
+    """Write a file that is thrown away, and say which check of rounding it fails, if any."""
+    assert job.validation is not None  # check_budget sees to it
+    ladder = Ladder(lambda rung: None)
+    lowering, precision = selection.lowering, selection.precision
     with tempfile.TemporaryDirectory(prefix="edgevit-") as scratch:
-        session = _open(selection, _written(job, selection, kept, Path(scratch)))
-        answers = predict_all(session, images.pixels, "Running the file on validation photos")
-    return paired_drop(images.reference, answers, images.labels)
+        path = _written(job, selection, kept, Path(scratch))
+        session = _open(selection, path)
+        graph = job.source(selection.recipe, kept).graph
+        try:
+            rungs.check_weights(ladder, lowering.describe(path), graph, precision)
+            rungs.check_values(ladder, session, job.held_out, precision)
+            rungs.check_accuracy(ladder, session, job.validation, job.choices.max_drop_points)
+        except RoundingFailedError:
+            failed = ladder.rungs[-1]
+            return f"{failed.name}: {failed.detail}"
+    return None
 
 
 def _written(job: ExportJob, selection: Selection, kept: KeepFloat, folder: Path) -> Path:

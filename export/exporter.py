@@ -68,6 +68,8 @@ def export(
     check_budget(job)
     recipe, choices = selection.recipe, job.choices
     kept = choices.float_layers if recipe.may_keep_float else frozenset()
+    if kept != choices.float_layers:
+        console.note(f"{selection.precision} keeps no single layers in float: all are as they are")
     # The folder first: one that cannot be written is noticed before the work.
     with storage.folder_in_one_piece(target, force=force, marker=BUNDLE_FILE) as folder:
         try:

@@ -39,10 +39,15 @@ class OnnxWriter:
         self._constants: dict[str, Any] = {}
 
     def constant(self, name: str, value: npt.ArrayLike, dtype: npt.DTypeLike = np.float32) -> str:
-        """Add a constant, once, and return its name."""
-        if name not in self._constants:
-            array = np.ascontiguousarray(value, dtype=dtype).reshape(np.shape(value))
-            self._constants[name] = self.onnx.numpy_helper.from_array(array, name)
+        """Add a constant, once, and return its name.
+
+        Raises:
+            ValueError: if another constant has that name.
+        """
+        array = np.ascontiguousarray(value, dtype=dtype).reshape(np.shape(value))
+        constant = self.onnx.numpy_helper.from_array(array, name)
+        if self._constants.setdefault(name, constant) != constant:
+            raise ValueError(f"two constants are named {name!r}")
         return name
 
     def node(self, kind: str, inputs: Sequence[str], *outputs: str, **attributes: Any) -> str:

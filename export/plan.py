@@ -101,7 +101,11 @@ def _rounding(
     op: Op, operand: Operand, grids: Mapping[str, AffineUint8]
 ) -> Callable[[Array], Array]:
     grid = grids.get(op.inputs[0])
-    return input_rounding("calibrated" if grid is PIXEL_GRID else operand, grid)
+    if operand == "per-token" and isinstance(op, Conv2D):
+        return _per_image  # an image is one token to a convolution
+    if operand == "per-image" and grid is PIXEL_GRID:
+        return grid.rounded  # pixels are integers already
+    return input_rounding(operand, grid)
 
 
 def input_rounding(operand: Operand, grid: AffineUint8 | None) -> Callable[[Array], Array]:

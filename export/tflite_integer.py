@@ -52,9 +52,8 @@ _PROBABILITIES = {
 }
 
 
-# Clipping pays in a transformer. The extremes of what is inside a layer norm decide about overflow,
-# not about rounding.
-INTEGER_RANGES = RangePolicy("mse", {"statistics": "min-max"})
+# Clipping pays in a transformer.
+INTEGER_RANGES = RangePolicy("mse")
 
 
 def integer_refusal(graph: DeployGraph) -> str | None:

@@ -36,7 +36,7 @@ from edgevit.preprocessing import Pixels
 _ALPHAS = (0.25, 0.4, 0.55, 0.7, 0.85, 1.0)
 # A convolution meets thousands of pixels on an image, a dense layer fewer tokens, and the head one
 # vector: for dense layers many images then, and of each some tokens.
-_PROBE_IMAGES = 64
+_PROBE_IMAGES = 32
 _CONVOLUTION_IMAGES = 8
 _PROBE_TOKENS = 8
 _PROBE_BATCH = 1

@@ -26,6 +26,8 @@ def balance_queries(calibration: Calibration, rounding: Rounding) -> Calibration
         makers = (query, key)
         if not all(isinstance(op, Dense) and len(graph.consumers(op.name)) == 1 for op in makers):
             continue
+        if len(set(attention.inputs)) < len(attention.inputs):
+            continue
         of_queries, of_keys = (_largest(calibration.observed[op.name]) for op in makers)
         alive = (of_queries > 0) & (of_keys > 0)
         ratio = np.where(alive, of_queries, 1) / np.where(alive, of_keys, 1)

@@ -66,6 +66,8 @@ def convolution_links(graph: DeployGraph) -> list[Link]:
                 break
             if not isinstance(last, (Relu, MaxPool2D, Reshape)):
                 break
+            if graph.shapes[last.name][-1] % maker.kernel.shape[-1]:
+                break
             between.append(last)
     return found
 
@@ -102,6 +104,7 @@ def value_links(graph: DeployGraph) -> list[Link]:
         maker, readers = graph.op(attention.inputs[2]), graph.consumers(attention.name)
         if (
             isinstance(maker, Dense)
+            and attention.inputs.count(maker.name) == 1
             and len(graph.consumers(maker.name)) == 1
             and len(readers) == 1
             and isinstance(readers[0], Dense)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from edgevit.calibration.statistics import Calibration
 from edgevit.export.card import ModelCard
+from edgevit.export.choices import Choices
 from edgevit.export.graph import DeployGraph
 from edgevit.export.lowering import Recipe, Source
-from edgevit.export.passes.calibrated import Rounding
 from edgevit.export.plan import with_float
 from edgevit.export.precision import Precision
-from edgevit.export.preparation import Preparation, prepare
+from edgevit.export.preparation import Preparation, Preparations
 from edgevit.export.registry import LOWERINGS, Selection
 from edgevit.preprocessing import Pixels, Preprocessing
 from edgevit.runtimes.base import Session
@@ -25,14 +25,9 @@ def selected(graph: DeployGraph, format_name: str, precision: Precision) -> Sele
     return Selection(lowering, precision, lowering.recipes(graph)[precision])
 
 
-def rounding_of(graph: DeployGraph, recipe: Recipe) -> Rounding:
-    return Rounding(recipe.plan(graph), recipe.policy)
-
-
 def prepared(graph: DeployGraph, recipe: Recipe, pixels: Pixels) -> Preparation:
     """Calibrate a graph on pixels."""
-    calibration = Calibration(graph, pixels)
-    return prepare(calibration, recipe, rounding_of(graph, recipe), frozenset(), pixels[:2])
+    return Preparations(Calibration(graph, pixels), Choices(), pixels[:2]).of(recipe)
 
 
 def source_of(

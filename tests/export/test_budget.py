@@ -23,7 +23,6 @@ from edgevit.export.job import ExportJob
 from edgevit.export.ladder import Ladder, RoundingFailedError, check_arithmetic
 from edgevit.export.precision import Precision
 from edgevit.export.sensitivity import LayerDamage, Sensitivity
-from edgevit.metrics import PairedDrop
 from edgevit.run import Run
 from tests.export.files import selected
 from tests.export.harder_runs import taught_job, with_bad_layer
@@ -79,8 +78,8 @@ def test_two_layers_stay_float_when_one_is_not_enough(
     assert bundle.record.float_layers.names == ("block_1/mlp_2", "block_2/mlp_2")
     notes = capfd.readouterr().err
     assert "Too much was rounded: looking for the layers that must stay float" in notes
-    assert "  1 of 27 layers in float: drop +" in notes
-    assert "  2 of 27 layers in float: drop +0.00" in notes
+    assert "  1 of 27 layers in float: values: top-1 agreement" in notes
+    assert "  2 of 27 layers in float: that is enough" in notes
 
 
 def test_chosen_layers_count_when_the_budget_asks_for_more(
@@ -146,7 +145,8 @@ def test_nothing_is_made_when_the_budget_cannot_be_met(
     monkeypatch.setattr(budget, "_LARGEST_SHARE", 0.01)  # one layer at most
     job = with_choices(worse_job, Choices(max_drop_points=1.0))
     words = (
-        r"a budget of 1 points cannot be met: with 1 of 27 layers in float the drop is \+\d.*"
+        r"the budget of 1 points cannot be met: with 1 of 27 layers in float, the check of values: "
+        r"top-1 agreement .*"
         r"No bundle was kept\. Allow a larger --max-drop, or export fp16"
     )
     assert_nothing_is_made(job, "int8", tmp_path, CheckFailedError, words)
@@ -189,12 +189,13 @@ def searched(
     """
     tried: list[int] = []
 
-    def measured(job: Any, selection: Any, kept: frozenset[str], images: Any) -> PairedDrop:
+    def problem(job: Any, selection: Any, kept: frozenset[str]) -> str | None:
         tried.append(len(kept))
-        return PairedDrop(drop_points(len(kept)), 0, 0, 1, 0, 0, 100)
+        drop = drop_points(len(kept))
+        return f"drop {drop:+.2f}" if drop > 1.0 else None
 
     layers = tuple(LayerDamage(name, "calibrated", 1, 1.0, 1.0) for name in NAMES)
-    monkeypatch.setattr(budget, "_measured", measured)
+    monkeypatch.setattr(budget, "_problem", problem)
     monkeypatch.setattr(
         budget, "sensitivity_of", lambda *arguments: Sensitivity(layers, 1.0, 1.0, 1)
     )
@@ -215,7 +216,9 @@ def test_fewest_layers_are_found_when_the_budget_can_be_met(
 def test_search_stops_when_half_of_the_layers_are_not_enough(
     job: ExportJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(CheckFailedError, match=r"with 13 of 27 layers .* drop is \+2\.50 points"):
+    with pytest.raises(
+        CheckFailedError, match=r"with 13 of 27 layers in float, the check of drop \+2\.50"
+    ):
         searched(monkeypatch, job, lambda count: 2.5 if count < 14 else 0.0)
 
 

@@ -92,11 +92,14 @@ def test_bundle_says_so_when_layers_are_kept(
     assert all(rung.passed for rung in record.ladder)
 
 
-def test_float_file_stays_as_it_is_when_layers_are_kept(job: ExportJob, tmp_path: Path) -> None:
+def test_float_file_stays_as_it_is_when_layers_are_kept(
+    job: ExportJob, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     other = with_choices(job, Choices(float_layers=frozenset({"logits"})))
     selection = selected(job.graph, "onnx", "fp32")
     bundle = export(other, selection, tmp_path / "b", announce=lambda rung: None)
     assert bundle.record.float_layers is None
+    assert "fp32 keeps no single layers in float" in capfd.readouterr().err
 
 
 def test_valid_layers_are_listed_when_one_is_unknown(job: ExportJob) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from edgevit.calibration.statistics import Calibration
 from edgevit.errors import CheckFailedError
-from edgevit.export.job import ExportJob, choose
+from edgevit.export.choices import choose
+from edgevit.export.job import ExportJob
 from edgevit.export.ops import Dense
 from edgevit.export.passes.calibrated import Rounding
 from tests.export.files import selected
