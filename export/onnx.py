@@ -22,7 +22,11 @@ from edgevit.export.passes.balance import balance_convolutions, balance_norms, b
 from edgevit.export.passes.join_pixels import join_pixels
 from edgevit.export.plan import everywhere
 from edgevit.export.precision import Precision
-from edgevit.export.quantised import activation_grids, has_integer_pixels
+from edgevit.export.quantised import (
+    activation_grids,
+    convolution_results,
+    has_integer_pixels,
+)
 from edgevit.runtimes.onnx import open_session
 
 MODEL_FILE = "model.onnx"
@@ -65,6 +69,7 @@ def planned_scheme(source: Source, *, for_onnx_runtime: bool = True) -> Scheme:
     return Planned(
         source.plan,
         activation_grids(source.graph, source.plan, source.ranges),
+        always_rounded=convolution_results(source.graph, source.plan),
         integer_pixels=has_integer_pixels(source.graph),
         for_onnx_runtime=for_onnx_runtime,
     )
@@ -136,11 +141,15 @@ def _describe(path: Path) -> FileDescription:
         open_session(path, _CHECK_THREADS, optimised=optimised_path)
         optimised = onnx.load(str(optimised_path))
     known = {item.name: item.data_type for item in optimised.graph.initializer}
+    # Weights that are left in eight bits but dequantised at each inference are no constants.
+    weights = set(known)
     counts: Counter[str] = Counter()
     float_products = []
     for node in optimised.graph.node:
+        if node.op_type == "DequantizeLinear" and node.input[0] in known:
+            weights.update(node.output)
         counts[f"{node.op_type} {_arithmetic(node, known, onnx)}"] += 1
-        if node.op_type in _FLOAT_PRODUCTS and any(name in known for name in node.input):
+        if node.op_type in _FLOAT_PRODUCTS and any(name in weights for name in node.input):
             float_products.append(node.name)
     return FileDescription(
         input=_tensor_record(INPUT_NAME, model.graph.input[0], onnx),

@@ -6,7 +6,7 @@ ask their scheme.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -120,6 +120,7 @@ class Planned:
     Args:
         plan: Of the graph.
         grids: Of the values that are kept in eight bits.
+        always_rounded: The values among them that float readers must read rounded too.
         integer_pixels: Whether only products read the pixels: they stay the bytes they are.
         for_onnx_runtime: Keep biases as int32 on the grid of the products, and give the weights of
             deep convolutions a zero point beside 0: ONNX Runtime's kernel for symmetric weights
@@ -133,9 +134,11 @@ class Planned:
         plan: Plan,
         grids: Mapping[str, AffineUint8],
         *,
+        always_rounded: Collection[str] = (),
         integer_pixels: bool,
         for_onnx_runtime: bool = True,
     ) -> None:
+        self._always_rounded = always_rounded
         self._plan = plan
         self._grids = grids
         self._integer_pixels = integer_pixels
@@ -166,7 +169,8 @@ class Planned:
         inputs = (source, *_grid_constants(writer, name, grid))
         levels = writer.node("QuantizeLinear", inputs, f"{name}/quantised")
         stored = _dequantised(writer, name, levels, grid)
-        self._unrounded[stored] = source
+        if name not in self._always_rounded:
+            self._unrounded[stored] = source
         return stored
 
     def product(self, writer: OnnxWriter, product: Product) -> str:
@@ -179,6 +183,10 @@ class Planned:
         if operand == "float":
             if product.root == self._raw:
                 source = writer.cast(source, f"{product.name}/wide", self.dtype)
+            elif product.kind == "Conv" and self._for_onnx_runtime:
+                # Between two QDQ pairs, ONNX Runtime would quantise the weights itself.
+                least = writer.constant(f"{product.name}/least", np.finfo(np.float32).min)
+                source = writer.node("Max", (source, least), f"{product.name}/unfused")
             return Float().product(writer, replace(product, source=source))
         return self._per_image(writer, product)
 

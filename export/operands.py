@@ -9,8 +9,9 @@ import numpy as np
 
 from edgevit.calibration.statistics import Calibration, Range
 from edgevit.export.graph import DeployGraph
-from edgevit.export.ops import Dense
+from edgevit.export.ops import Conv2D, Dense, Relu
 from edgevit.export.plan import Operand, Plan, RoundedProduct, rounded_products
+from edgevit.export.quantised import root_of
 from edgevit.preprocessing import Pixels
 
 _BATCH_SIZE = 2
@@ -49,10 +50,17 @@ def choose_operands(
 
 
 def _readers_by_value(graph: DeployGraph, plan: Plan) -> dict[str, list[str]]:
-    """Return the calibrated dense layers that read each value."""
+    """Return the calibrated dense layers that read each value.
+
+    What a calibrated convolution returns is left out: it computes in int8 only if its output is
+    rounded in any case.
+    """
     readers = defaultdict(list)
     for dense in graph.of_type(Dense):
-        if plan.get(dense.name) == "calibrated":
+        maker = graph.op(root_of(graph, dense.inputs[0]))
+        if isinstance(maker, Relu):
+            maker = graph.op(maker.inputs[0])
+        if plan.get(dense.name) == "calibrated" and not isinstance(maker, Conv2D):
             readers[dense.inputs[0]].append(dense.name)
     return readers
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from edgevit.calibration.statistics import Range
 from edgevit.export.graph import DeployGraph
-from edgevit.export.ops import Array, Conv2D, Dense, Input, Moving
+from edgevit.export.ops import Array, Conv2D, Dense, Input, Moving, Relu
 
 _UINT8_STEPS = 255
 _INT8_MAX = 127
@@ -103,10 +103,25 @@ def _only_products_read(graph: DeployGraph, name: str) -> bool:
     )
 
 
+def convolution_results(graph: DeployGraph, plan: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what calibrated convolutions hand on, each after its ReLU if it has one.
+
+    No runtime has a fast convolution from int8 to float: these values are rounded whoever reads
+    them.
+    """
+    results = []
+    for conv in graph.of_type(Conv2D):
+        readers = graph.consumers(conv.name)
+        relu = len(readers) == 1 and isinstance(readers[0], Relu)
+        if plan.get(conv.name) == "calibrated":
+            results.append(readers[0].name if relu else conv.name)
+    return tuple(results)
+
+
 def activation_grids(
     graph: DeployGraph, plan: Mapping[str, str], ranges: Mapping[str, Range]
 ) -> dict[str, AffineUint8]:
-    """Return the grids of all values that a calibrated convolution or dense layer reads.
+    """Return the grids of all values that a calibrated product reads or a convolution hands on.
 
     An op that only moves numbers has one grid on both sides, so that it stays in integers. Pixels
     have theirs whatever the plan, if they are integers.
@@ -127,6 +142,8 @@ def activation_grids(
                 grids[source.name] = PIXEL_GRID
         elif operand == "calibrated":
             grids[source.name] = affine_uint8(*ranges[source.name])
+    for name in convolution_results(graph, plan):
+        grids.setdefault(name, affine_uint8(*ranges[name]))
     for op in graph.ops:  # what moves numbers has its source's grid
         if isinstance(op, Moving) and op.inputs[0] in grids:
             grids[op.name] = grids[op.inputs[0]]

@@ -19,7 +19,6 @@ import numpy as np
 
 from edgevit import console
 from edgevit.bundle import TensorRecord
-from edgevit.calibration.ranges import RangePolicy
 from edgevit.errors import MissingDependencyError
 from edgevit.export import ops
 from edgevit.export.graph import DeployGraph
@@ -31,7 +30,7 @@ from edgevit.export.passes.rotate_residual import rotate_residual
 from edgevit.export.plan import Operand, Plan, everywhere, products_of
 from edgevit.export.precision import Precision
 from edgevit.export.quantised import PIXEL_RANGE, root_of
-from edgevit.export.tflite_integer import INTEGER_RANGES, integer_refusal, write_integer
+from edgevit.export.tflite_integer import integer_refusal, write_integer
 from edgevit.export.tflite_metadata import with_metadata
 
 MODEL_FILE = "model.tflite"
@@ -47,7 +46,7 @@ class TFLiteLowering:
     def recipes(self, graph: DeployGraph) -> Mapping[Precision, Recipe]:
         """Return the table of precisions: a chain of convolutions has an int8 of its own."""
         chain = any(conv.stride == 1 for conv in graph.of_type(ops.Conv2D))
-        return _CHAIN_RECIPES if chain else {**_RECIPES, "int8": _PER_TOKEN}
+        return {**_RECIPES, "int8": _STATIC if chain else _PER_TOKEN}
 
     def describe(self, path: Path) -> FileDescription:
         """Read the file through an interpreter without delegates."""
@@ -157,7 +156,6 @@ _RECIPES: dict[Precision, Recipe] = {
         calibrated=True,
         plan=everywhere("calibrated"),
         passes=(balance_convolutions, rotate_residual, balance_values, balance_queries),
-        policy=INTEGER_RANGES,
         applied={
             "all": "int8, calibrated ranges; the head int16",
             "weights": "int8, one scale per output channel",
@@ -184,14 +182,6 @@ _STATIC = Recipe(
         "others": "float32",
     },
 )
-
-
-_CHAIN_RECIPES: dict[Precision, Recipe] = {
-    **_RECIPES,
-    "int8": _STATIC,
-    # Clipping would hurt: the largest activations carry the answer.
-    "int8-full": replace(_RECIPES["int8-full"], policy=RangePolicy()),
-}
 
 
 def _describe(path: Path) -> FileDescription:

@@ -24,7 +24,6 @@ from functools import singledispatch
 
 import numpy as np
 
-from edgevit.calibration.ranges import RangePolicy
 from edgevit.calibration.statistics import VARIANCE, Range
 from edgevit.export import ops
 from edgevit.export.graph import DeployGraph
@@ -52,10 +51,6 @@ _PROBABILITIES = {
 }
 
 
-# Clipping pays in a transformer.
-INTEGER_RANGES = RangePolicy("mse")
-
-
 def integer_refusal(graph: DeployGraph) -> str | None:
     """Say why a graph cannot be written in integers, or return ``None``."""
     for op in graph.ops:
@@ -70,7 +65,7 @@ def write_integer(graph: DeployGraph, ranges: Mapping[str, Range]) -> bytes:
     Args:
         graph: After the passes, the last of which is
             :func:`~edgevit.export.passes.rotate_residual.rotate_residual`.
-        ranges: Of this very graph's values and parts, such as by :data:`INTEGER_RANGES`.
+        ranges: Of this very graph's values and parts.
 
     Raises:
         ValueError: if :func:`integer_refusal` has something to say.

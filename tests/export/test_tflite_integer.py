@@ -15,7 +15,7 @@ from edgevit.export import ops
 from edgevit.export.graph import DeployGraph
 from edgevit.export.job import ExportJob
 from edgevit.export.passes.rotate_residual import rotated_residual
-from edgevit.export.tflite_integer import INTEGER_RANGES, integer_refusal, write_integer
+from edgevit.export.tflite_integer import integer_refusal, write_integer
 from edgevit.preprocessing import Pixels
 from edgevit.runtimes.classifier import predict_all
 from edgevit.runtimes.tflite import TFLiteSession
@@ -118,9 +118,7 @@ def opened(data: bytes) -> Any:
 
 def integer_file(graph: DeployGraph, pixels: Pixels = PIXELS) -> bytes:
     observed = Calibration(graph, pixels).observed
-    # Clipping suits a whole transformer: of a single op, the extremes count as well.
-    policy = INTEGER_RANGES if any(graph.of_type(ops.Attention)) else RangePolicy()
-    return write_integer(graph, policy.ranges(graph, observed))
+    return write_integer(graph, RangePolicy().ranges(graph, observed))
 
 
 def written(graph: DeployGraph) -> Any:
