@@ -36,6 +36,8 @@ def min_max(value: Observed) -> Range:
 
 def percentile(value: Observed) -> Range:
     """Return the span of all but the outermost 0.01 % of the sample at either end."""
+    if not value.sample.any():  # a rare activation that the sample missed
+        return value.span
     low, high = np.percentile(value.sample, [100 - _PERCENTILE, _PERCENTILE])
     return float(low), float(high)
 
@@ -64,7 +66,7 @@ def entropy(value: Observed) -> Range:
     histogram itself (Migacz 2017, "8-bit inference with TensorRT").
     """
     low, high = _with_zero(value.span)
-    if high == low:
+    if high == low or not value.sample.any():
         return low, high
     # Zeros, of which ReLU leaves many, are on every grid.
     counts, edges = np.histogram(value.sample[value.sample != 0], bins=_BINS, range=(low, high))

@@ -63,7 +63,13 @@ def keep_in_float(job: ExportJob, selection: Selection) -> KeepFloat:
     ranking = sensitivity_of(job, selection.recipe, job.calibration_set.held_out).layers
     wanted = job.choices.float_layers
     names = [layer.name for layer in ranking if layer.name not in wanted]
-    most = max(1, int(_LARGEST_SHARE * len(ranking)) - len(wanted))
+    most = max(1, int(_LARGEST_SHARE * len(ranking))) - len(wanted)
+    if most < 1:
+        raise CheckFailedError(
+            f"the budget of {job.choices.max_drop_points:g} points is missed with "
+            f"{len(wanted)} of {len(ranking)} layers in float, and half of them is the limit",
+            "No bundle was kept. Allow a larger --max-drop, or export fp16",
+        )
 
     def problem(count: int) -> str | None:
         found = _problem(job, selection, wanted | frozenset(names[:count]))
@@ -76,7 +82,7 @@ def keep_in_float(job: ExportJob, selection: Selection) -> KeepFloat:
         if high == most:
             raise CheckFailedError(
                 f"the budget of {job.choices.max_drop_points:g} points cannot be met: with "
-                f"{len(wanted) + high} of {len(ranking)} layers in float, the check of {found}",
+                f"{len(wanted) + high} of {len(ranking)} layers in float, {found}",
                 "No bundle was kept. Allow a larger --max-drop, or export fp16",
             )
         low, high = high, min(2 * high, most)
@@ -104,7 +110,9 @@ def _problem(job: ExportJob, selection: Selection, kept: KeepFloat) -> str | Non
             rungs.check_accuracy(ladder, session, job.validation, job.choices.max_drop_points)
         except RoundingFailedError:
             failed = ladder.rungs[-1]
-            return f"{failed.name}: {failed.detail}"
+            if failed.name == "accuracy":
+                return failed.detail.split(" on ")[0]  # "drop +0.30 points"
+            return f"the {failed.name} are not the graph's"
     return None
 
 

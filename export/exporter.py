@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgevit import console, storage
@@ -33,6 +33,10 @@ from edgevit.run import Run
 from edgevit.runtimes.registry import RUNTIMES
 
 _FLOAT32_BYTES = 4
+_CHOSEN_NOTE = (
+    "Which layers are in float was chosen on the validation photos, so that their drop flatters: "
+    "`edgevit evaluate` measures it on the test photos."
+)
 
 
 def bundle_path(exports: Path, run: Run, selection: Selection) -> Path:
@@ -69,9 +73,18 @@ def export(
     recipe, choices = selection.recipe, job.choices
     kept = choices.float_layers if recipe.may_keep_float else frozenset()
     if kept != choices.float_layers:
-        console.note(f"{selection.precision} keeps no single layers in float: all are as they are")
+        console.note(f"--keep-float changes nothing in {selection.precision}")
+    if choices.ranges and not recipe.calibrated:
+        where = f"{selection.lowering.name} {selection.precision}"
+        console.note(f"{where} calibrates nothing for this model: --ranges changes nothing")
+    if kept and kept >= recipe.plan(job.graph).keys():
+        raise InputError(
+            f"no layer of {selection.precision} would be left in int8",
+            "Keep fewer layers in float, or export fp32",
+        )
     # The folder first: one that cannot be written is noticed before the work.
     with storage.folder_in_one_piece(target, force=force, marker=BUNDLE_FILE) as folder:
+        notes: tuple[str, ...] = ()
         try:
             attempt = _attempt(job, selection, kept, folder, announce)
         except RoundingFailedError:
@@ -80,11 +93,13 @@ def export(
             console.note("Too much was rounded: looking for the layers that must stay float")
             kept = keep_in_float(job, selection)
             attempt = _attempt(job, selection, kept, folder, announce)
+            notes = (_CHOSEN_NOTE,)
         float_layers = None
         if kept:
             path = folder / selection.lowering.model_file
             float_layers = float_layers_record(job, selection, kept, path)
         record = _record(job, selection, folder, target.name, attempt, float_layers)
+        record = replace(record, notes=(*record.notes, *notes))
         write_bundle(folder, record)
     return Bundle(root=target, record=record)
 

@@ -271,6 +271,7 @@ def check_arithmetic(
             False,
             f"{len(left)} convolutions or dense layers compute in float32 "
             f"({float_layers} should), such as {left[0]}",
+            "Leave no pass out (--without); if none was, please report it",
         )
     floats = [name for name in file.op_dtypes if "float" in name]
     if promise.integer_only and floats:

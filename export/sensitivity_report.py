@@ -22,17 +22,12 @@ _KIND_COLOURS = {
 }
 
 
-def write_report(target: Path, name: str, sensitivity: Sensitivity, *, force: bool) -> bool:
-    """Write the folder, whole or not at all; returns whether it has a picture.
-
-    Raises:
-        InputError: if ``target`` exists and ``force`` is false.
-    """
+def write_report(folder: Path, name: str, sensitivity: Sensitivity) -> bool:
+    """Write the files into a folder; returns whether there is a picture."""
     picture = _picture(name, sensitivity)
-    with storage.folder_in_one_piece(target, force=force, marker=MARKER) as folder:
-        if picture is not None:
-            storage.write_atomically(folder / PICTURE, picture)
-        documents.write(folder / MARKER, KIND, SCHEMA_VERSION, sensitivity)
+    if picture is not None:
+        storage.write_atomically(folder / PICTURE, picture)
+    documents.write(folder / MARKER, KIND, SCHEMA_VERSION, sensitivity)
     return picture is not None
 
 

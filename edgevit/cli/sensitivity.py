@@ -89,12 +89,13 @@ def command(
     job = open_job(Run.load(run or newest_run(Path("runs"))), data, calibration, choices)
     name = f"{job.run.name}.{format_name}.{precision}"
     target = out or Path("results") / f"{name}.sensitivity"
-    storage.refuse_existing(target, force=force, marker=MARKER)
-    (selection,), _ = select(job.graph, [format_name], [precision])
-    images = job.calibration_set.held_out[:image_count]
-    sensitivity = sensitivity_of(job, selection.recipe, images)
-    _print(name, sensitivity)
-    picture = write_report(target, name, sensitivity, force=force)
+    # The folder first: one that cannot be written is noticed before the work.
+    with storage.folder_in_one_piece(target, force=force, marker=MARKER) as folder:
+        (selection,), _ = select(job.graph, [format_name], [precision])
+        images = job.calibration_set.held_out[:image_count]
+        sensitivity = sensitivity_of(job, selection.recipe, images)
+        _print(name, sensitivity)
+        picture = write_report(folder, name, sensitivity)
     missing = "" if picture else ", without a picture: that needs pip install 'edgevit[report]'"
     click.echo(f"Written: {target}{missing}")
 

@@ -78,7 +78,7 @@ def test_two_layers_stay_float_when_one_is_not_enough(
     assert bundle.record.float_layers.names == ("block_1/mlp_2", "block_2/mlp_2")
     notes = capfd.readouterr().err
     assert "Too much was rounded: looking for the layers that must stay float" in notes
-    assert "  1 of 27 layers in float: values: top-1 agreement" in notes
+    assert "  1 of 27 layers in float: the values are not the graph's" in notes
     assert "  2 of 27 layers in float: that is enough" in notes
 
 
@@ -145,8 +145,8 @@ def test_nothing_is_made_when_the_budget_cannot_be_met(
     monkeypatch.setattr(budget, "_LARGEST_SHARE", 0.01)  # one layer at most
     job = with_choices(worse_job, Choices(max_drop_points=1.0))
     words = (
-        r"the budget of 1 points cannot be met: with 1 of 27 layers in float, the check of values: "
-        r"top-1 agreement .*"
+        r"the budget of 1 points cannot be met: with 1 of 27 layers in float, the values "
+        r"are not the graph's.*"
         r"No bundle was kept\. Allow a larger --max-drop, or export fp16"
     )
     assert_nothing_is_made(job, "int8", tmp_path, CheckFailedError, words)
@@ -216,9 +216,7 @@ def test_fewest_layers_are_found_when_the_budget_can_be_met(
 def test_search_stops_when_half_of_the_layers_are_not_enough(
     job: ExportJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(
-        CheckFailedError, match=r"with 13 of 27 layers in float, the check of drop \+2\.50"
-    ):
+    with pytest.raises(CheckFailedError, match=r"with 13 of 27 layers in float, drop \+2\.50"):
         searched(monkeypatch, job, lambda count: 2.5 if count < 14 else 0.0)
 
 

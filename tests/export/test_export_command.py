@@ -162,7 +162,7 @@ def test_command_keeps_a_bad_layer_in_float_when_there_is_a_budget(
     assert "✗ values: " in captured.out  # with everything in int8
     assert "Note: in float: block_1/mlp_2. That takes " in captured.out
     assert "budget 0)" in captured.out
-    assert "1 of 27 layers in float: drop +0.00" in captured.err
+    assert "1 of 27 layers in float: that is enough" in captured.err
 
 
 def test_command_exits_1_when_a_bad_layer_has_no_budget(
@@ -185,6 +185,6 @@ def test_command_exits_1_when_the_budget_cannot_be_met(
     arguments = ["export", str(worse_job.run.root), "--out", str(tmp_path)]
     assert main([*arguments, "--max-drop", "0"]) == 1
     error = capsys.readouterr().err
-    assert "a budget of 0 points cannot be met: with 1 of 27 layers in float" in error
+    assert "the budget of 0 points cannot be met: with 1 of 27 layers in float" in error
     assert "No bundle was kept. Allow a larger --max-drop, or export fp16" in error
     assert os.listdir(tmp_path) == []

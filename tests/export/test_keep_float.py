@@ -99,7 +99,7 @@ def test_float_file_stays_as_it_is_when_layers_are_kept(
     selection = selected(job.graph, "onnx", "fp32")
     bundle = export(other, selection, tmp_path / "b", announce=lambda rung: None)
     assert bundle.record.float_layers is None
-    assert "fp32 keeps no single layers in float" in capfd.readouterr().err
+    assert "--keep-float changes nothing in fp32" in capfd.readouterr().err
 
 
 def test_valid_layers_are_listed_when_one_is_unknown(job: ExportJob) -> None:

@@ -111,8 +111,8 @@ def picture_of(folder: Path) -> np.ndarray:
 
 
 def test_folder_holds_every_number_and_a_picture_when_written(tmp_path: Path) -> None:
-    target = tmp_path / "report"
-    assert write_report(target, "a $run_1^", FOUND, force=False)
+    target = tmp_path
+    assert write_report(target, "a $run_1^", FOUND)
     assert sorted(path.name for path in target.iterdir()) == [MARKER, PICTURE]
     assert documents.read(target / MARKER, KIND, SCHEMA_VERSION, Sensitivity) == FOUND
     picture = picture_of(target)
@@ -124,7 +124,8 @@ def test_folder_holds_every_number_and_a_picture_when_written(tmp_path: Path) ->
 def test_picture_grows_when_there_are_more_layers(tmp_path: Path) -> None:
     more = tuple(replace(FOUND.layers[0], name=f"layer_{index}") for index in range(40))
     for name, layers in (("few", FOUND.layers), ("many", more)):
-        write_report(tmp_path / name, "run", replace(FOUND, layers=layers), force=False)
+        (tmp_path / name).mkdir()
+        write_report(tmp_path / name, "run", replace(FOUND, layers=layers))
     assert len(picture_of(tmp_path / "many")) > 3 * len(picture_of(tmp_path / "few"))
 
 
@@ -134,15 +135,5 @@ def test_numbers_are_written_alone_when_there_is_no_matplotlib(
     for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    assert not write_report(tmp_path / "report", "run", FOUND, force=False)
-    assert [path.name for path in (tmp_path / "report").iterdir()] == [MARKER]
-
-
-def test_report_is_refused_when_the_folder_exists(tmp_path: Path) -> None:
-    write_report(tmp_path / "report", "run", FOUND, force=False)
-    with pytest.raises(InputError, match="exists already"):
-        write_report(tmp_path / "report", "run", FOUND, force=False)
-    changed = replace(FOUND, image_count=9)
-    write_report(tmp_path / "report", "run", changed, force=True)
-    path = tmp_path / "report" / MARKER
-    assert documents.read(path, KIND, SCHEMA_VERSION, Sensitivity) == changed
+    assert not write_report(tmp_path, "run", FOUND)
+    assert [path.name for path in tmp_path.iterdir()] == [MARKER]
