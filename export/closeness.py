@@ -30,10 +30,14 @@ def mean_cosine(expected: Floats, actual: Floats) -> float:
     return float(np.mean(np.sum(expected * actual, axis=1) / np.maximum(norms, 1e-12)))
 
 
+def power(value: Floats) -> float:
+    """Return the sum of squares."""
+    return float(np.sum(np.square(value), dtype=np.float64))
+
+
 def sqnr_db(expected: Floats, actual: Floats) -> float:
     """Return the signal-to-quantisation-noise ratio, decibels."""
-    noise = float(np.sum(np.square(expected.astype(np.float64) - actual)))
-    signal = float(np.sum(np.square(expected, dtype=np.float64)))
+    noise, signal = power(expected.astype(np.float64) - actual), power(expected.astype(np.float64))
     if noise == 0:
         return EXACT_DB
     return min(float(10 * np.log10(max(signal, 1e-30) / noise)), EXACT_DB)

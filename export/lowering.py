@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Protocol
 
 from edgevit.bundle import TensorRecord
-from edgevit.calibration.ranges import RangePolicy
 from edgevit.calibration.statistics import Range
 from edgevit.export.card import ModelCard
 from edgevit.export.graph import DeployGraph
@@ -82,7 +81,6 @@ class Recipe:
             latency: each takes what loses least.
         passes: What prepares the graph for rounding, in order, for what was seen of its
             activations, without changing its answers in float. Only calibrated recipes have any.
-        policy: Where ranges come from.
         corrects_bias: Whether biases make up for what rounding shifts on average.
         may_keep_float: Whether single products may stay float.
         refusal: Returns why a graph should not have this precision, or ``None``.
@@ -95,7 +93,6 @@ class Recipe:
     plan: Callable[[DeployGraph], Plan] = unplanned
     alternatives: tuple[Operand, ...] = ()
     passes: tuple[CalibratedPass, ...] = ()
-    policy: RangePolicy = field(default_factory=RangePolicy)
     corrects_bias: bool = False
     may_keep_float: bool = False
     refusal: Callable[[DeployGraph], str | None] = never

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from edgevit.calibration.statistics import Calibration, Range
+from edgevit.export.closeness import power
 from edgevit.export.graph import DeployGraph
 from edgevit.export.ops import Conv2D, Dense, Relu
 from edgevit.export.plan import Operand, Plan, RoundedProduct, rounded_products
@@ -72,9 +71,8 @@ def _errors(calibration: Calibration, products: Mapping[str, RoundedProduct]) ->
         found = {}
         for op, inputs, value in calibration.graph.walk(pixels):
             if op.name in products:
-                error = np.sum(np.square(products[op.name](*inputs) - value), dtype=np.float64)
-                power = np.sum(np.square(value), dtype=np.float64)
-                found[op.name] = float(error / (power or 1.0))
+                error = power(products[op.name](*inputs) - value)
+                found[op.name] = error / (power(value) or 1.0)
         return found
 
     images = calibration.images[:_PROBE_IMAGES]

@@ -8,7 +8,8 @@
 ``int8``
     Every convolution, dense layer and attention projection computes in int8 with one weight scale
     per output channel; layer norm, GELU, softmax and residual adds stay float. Activation ranges
-    are calibrated or taken at run time, as the format does best; the bundle says which.
+    are calibrated or taken at run time, as the format does best; the bundle says which. Single
+    layers stay float only where a user or a budget asks for it, and the bundle names them.
 ``int8-dynamic``
     As ``int8``, but every activation range is taken at run time: nothing is calibrated.
 ``int8-full``

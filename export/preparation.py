@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from edgevit import console
+from edgevit.calibration.ranges import RangePolicy
 from edgevit.calibration.statistics import Calibration, Range
 from edgevit.export.choices import Choices
 from edgevit.export.graph import DeployGraph
@@ -96,7 +97,7 @@ class Preparations:
             CheckFailedError: naming a pass that changed the graph's answers.
         """
         graph, skipped = self._calibration.graph, self._choices.skipped_passes
-        rounding = Rounding(recipe.plan(graph), recipe.policy.with_choices(self._choices.ranges))
+        rounding = Rounding(recipe.plan(graph), RangePolicy().with_choices(self._choices.ranges))
         alternatives = () if name_of(choose_operands) in skipped else recipe.alternatives
         corrects = recipe.corrects_bias and name_of(correct_bias) not in skipped
         passes = tuple(each for each in recipe.passes if name_of(each) not in skipped)

@@ -16,6 +16,7 @@ import numpy as np
 
 from edgevit.calibration.ranges import kind_of
 from edgevit.calibration.statistics import Calibration, divided_channels
+from edgevit.export.closeness import power
 from edgevit.export.graph import DeployGraph
 from edgevit.export.ops import Array, Conv2D, Dense, Op, Softmax
 from edgevit.export.passes.calibrated import Rounding
@@ -91,11 +92,7 @@ class _Reader:
         divided_x = x / self.scale
         of_input = self.op.evaluate(self.round_input(divided_x) * self.scale) - value
         of_weights = self.rounded.evaluate(divided_x) - value
-        return _squared(of_input) + self.harm_of_weights * _squared(of_weights)
-
-
-def _squared(value: Array) -> float:
-    return float(np.sum(np.square(value), dtype=np.float64))
+        return power(of_input) + self.harm_of_weights * power(of_weights)
 
 
 @dataclass(frozen=True)
@@ -207,7 +204,7 @@ def _errors(
         found: dict[Key, float] = defaultdict(float)
         for op, inputs, value in graph.walk(pixels):
             for key, reader in readers.get(op.name, ()):
-                found[key] += reader.error(inputs[0], value) / (_squared(value) or 1.0)
+                found[key] += reader.error(inputs[0], value) / (power(value) or 1.0)
         return found
 
     batches = graph.map_batches(measured, images[:_CONVOLUTION_IMAGES], _PROBE_BATCH)
