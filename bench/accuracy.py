@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from edgevit import documents, storage
-from edgevit.data.dataset import Dataset, SplitName
+from edgevit.bench.evaluation import EvaluationSet
 from edgevit.errors import InputError
 from edgevit.metrics import Accuracy, Labels, PairedDrop, Scores, accuracy, paired_drop
 from edgevit.run import (
@@ -41,83 +42,95 @@ class AccuracyResult:
     notes: tuple[str, ...]
 
 
-def evaluate_split(
-    classifier: Classifier, dataset: Dataset, split_name: SplitName
-) -> AccuracyResult:
-    """Predict a whole split and compare with the run's saved answers.
+def evaluate(classifier: Classifier, photos: EvaluationSet) -> AccuracyResult:
+    """Predict all photos and compare with the run's saved answers.
 
     Raises:
-        InputError: if the classes are not those of the model, or the split is empty.
+        InputError: if the classes are not those of the model.
     """
-    check_classes(classifier, dataset)
-    split = dataset.split(split_name)
-    pixels = dataset.pixels(split_name, classifier.spec.preprocessing)
+    check_classes(classifier, photos)
+    pixels = photos.pixels(classifier.spec.preprocessing)
     probabilities = predict_all(classifier.session, pixels, f"Predicting {classifier.name}")
-    labels = split.labels()
+    labels = photos.labels
     measured = accuracy(probabilities, labels)
-    if split_name != "test":
-        note = f"the run's answers are kept for the test split, so {split_name} has no drop"
+    if photos.split != "test":
+        note = f"the run's answers are kept for the test split, so {photos.split} has no drop"
         return AccuracyResult(measured, None, None, (note,))
     try:
         reference = find_reference(classifier)
     except InputError as error:
-        return _unpaired(classifier, dataset, measured, str(error))
-    paired, matched_count = pair(reference, probabilities, labels, split.hashes())
+        return _unpaired(classifier, photos, measured, str(error))
+    paired, matched_count = pair(reference, probabilities, labels, photos.image_sha256)
     if paired is None:
-        return _unpaired(classifier, dataset, measured, "none of the photos is in the run's test")
+        return _unpaired(classifier, photos, measured, "none of the photos is in the run's test")
     notes: tuple[str, ...] = ()
     if matched_count < len(labels):
         notes = (f"the drop rests on the {matched_count} of {len(labels)} photos that the run saw",)
     return AccuracyResult(measured, paired, None, notes)
 
 
-def check_classes(classifier: Classifier, dataset: Dataset) -> None:
+class Labelled(Protocol):
+    """What names its classes: a classifier, or a bundle."""
+
+    @property
+    def name(self) -> str:
+        """Of the model."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """In the order of its probabilities."""
+
+
+def check_classes(model: Labelled, photos: EvaluationSet) -> None:
     """Check that the photos' classes are the model's labels, in the same order.
 
     Raises:
         InputError: naming the first difference.
     """
-    classes, labels = dataset.classes, classifier.labels
+    classes, labels = photos.classes, model.labels
     remedy = "Give --data the data set that the run was trained on"
     if len(classes) != len(labels):
         raise InputError(
-            f"the data set has {len(classes)} classes, {classifier.name} has {len(labels)}", remedy
+            f"the data set has {len(classes)} classes, {model.name} has {len(labels)}", remedy
         )
     for index, (of_photos, of_model) in enumerate(zip(classes, labels, strict=True)):
         if of_photos != of_model:
             raise InputError(
                 f"class {index} is {of_photos!r} in the data set and {of_model!r} in "
-                f"{classifier.name}",
+                f"{model.name}",
                 remedy,
             )
 
 
-def find_reference(classifier: Classifier) -> Reference:
-    """Read the full-precision answers of the run that a classifier comes from.
+class Origin(Protocol):
+    """What a model says about the run that it comes from: a classifier, or a bundle."""
+
+    @property
+    def name(self) -> str:
+        """Of the model."""
+
+    @property
+    def run_name(self) -> str:
+        """Of the run."""
+
+    @property
+    def run_paths(self) -> tuple[Path, ...]:
+        """Where the run may be; hints, the hash decides."""
+
+    @property
+    def run_sha256(self) -> str:
+        """Hash of the ``run.json``."""
+
+
+def find_reference(origin: Origin) -> Reference:
+    """Read the full-precision answers of the run that a model comes from.
 
     Only ``run.json`` and ``reference.npz`` are read, so that a device needs no weights.
 
     Raises:
         InputError: if the run is not here, is another one, or its answers were changed.
     """
-    tried = tuple(path for path in classifier.run_paths if (path / RUN_FILE).is_file())
-    if not tried:
-        raise InputError(
-            f"the run {classifier.run_name} is not here",
-            f"Copy its {RUN_FILE} and {REFERENCE_FILE} to {classifier.run_paths[-1]} for a "
-            "paired drop",
-        )
-    for path in tried:
-        if storage.sha256_of_file(path / RUN_FILE) == classifier.run_sha256:
-            return _verified_reference(path)
-    raise InputError(
-        f"the run at {tried[0]} is not the one that {classifier.name} was exported from "
-        f"(the sha256 of its {RUN_FILE} differs)",
-        "Export it again from that run for a paired drop",
-    )
-
-
-def _verified_reference(run: Path) -> Reference:
+    run = find_run(origin)
     record = documents.read(run / RUN_FILE, KIND, SCHEMA_VERSION, RunRecord)
     if REFERENCE_FILE not in record.files:
         raise InputError(f"{run / RUN_FILE} records no {REFERENCE_FILE}", "Train the run again")
@@ -125,6 +138,29 @@ def _verified_reference(run: Path) -> Reference:
         run, {REFERENCE_FILE: record.files[REFERENCE_FILE]}, "Copy the run's files again"
     )
     return read_reference(run / REFERENCE_FILE)
+
+
+def find_run(origin: Origin) -> Path:
+    """Return the folder of the run that a model comes from.
+
+    Raises:
+        InputError: if it is not here, or what is here is another run.
+    """
+    tried = tuple(path for path in origin.run_paths if (path / RUN_FILE).is_file())
+    if not tried:
+        raise InputError(
+            f"the run {origin.run_name} is not here",
+            f"Copy its {RUN_FILE} and {REFERENCE_FILE} to {origin.run_paths[-1]} for a "
+            "paired drop",
+        )
+    for path in tried:
+        if storage.sha256_of_file(path / RUN_FILE) == origin.run_sha256:
+            return path
+    raise InputError(
+        f"the run at {tried[0]} is not the one that {origin.name} was exported from "
+        f"(the sha256 of its {RUN_FILE} differs)",
+        "Export it again from that run for a paired drop",
+    )
 
 
 def pair(
@@ -150,9 +186,9 @@ def pair(
 
 
 def _unpaired(
-    classifier: Classifier, dataset: Dataset, measured: Accuracy, reason: str
+    classifier: Classifier, photos: EvaluationSet, measured: Accuracy, reason: str
 ) -> AccuracyResult:
-    if dataset.sha256 != classifier.dataset.sha256:
+    if photos.dataset_sha256 != classifier.dataset.sha256:
         note = f"{reason}; the photos are others than the run's, so no drop can be stated"
         return AccuracyResult(measured, None, None, (note,))
     drop_points = 100.0 * (classifier.reference.accuracy.top1 - measured.top1)

@@ -3,67 +3,128 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-import numpy as np
-
-from edgevit import console
-from edgevit.bench.accuracy import check_classes, evaluate_split
-from edgevit.bench.protocol import Protocol, measure_latency
-from edgevit.bench.result import BenchResult, BenchRow, Measurement, write_result
+from edgevit import console, storage
+from edgevit.bench import opening
+from edgevit.bench.conditions import ConditionsWatch
+from edgevit.bench.jobs import RowJob, run_in_process
+from edgevit.bench.protocol import Protocol
+from edgevit.bench.result import BenchResult, BenchRow, Measurement, read_result, write_result
+from edgevit.bench.targets.base import Target
+from edgevit.bench.warnings import warnings_of
+from edgevit.bundle import BUNDLE_FILE, Bundle
 from edgevit.data.dataset import Dataset
 from edgevit.errors import EdgevitError, InputError
 from edgevit.machine import (
+    Machine,
     cpu_affinity,
     describe_machine,
     installed_versions,
     logical_cores,
 )
-from edgevit.preprocessing import Pixels
-from edgevit.runtimes.classifier import Classifier, find_kind, open_classifier
+from edgevit.run import RUN_FILE, Run
+from edgevit.runtimes.base import Device, DeviceSupport
+from edgevit.runtimes.classifier import find_kind
+from edgevit.runtimes.registry import RUNTIMES
 
-# Photos that the timing loop goes round: enough to see many, few enough to hold in memory.
-TIMED_PHOTOS = 64
+TOOL = "edgevit bench"
 
 
-def run_bench(
-    paths: Sequence[Path], *, data: Path | None, threads: int, protocol: Protocol, out: Path
-) -> BenchResult:
+@dataclass(frozen=True)
+class Plan:
+    """What is measured, and how.
+
+    Attributes:
+        paths: Folders of bundles or runs.
+        photos: Folder of a data set; ``None`` takes the one that each model records.
+        packed_photos: Folder of a pack's photos, instead of ``photos``.
+        photos_source: What the packed photos are called.
+        image_limit: At most so many photos for the accuracy; ``None`` for all.
+        threads: Numbers of threads; every model is measured with each.
+        target: What it runs on.
+        delegate: A LiteRT delegate's library, for accelerators.
+        require_device: Fail a row whose ops fall back to the CPU, or whose device is absent.
+        sustained_minutes: Of a run without pause; 0 for none.
+    """
+
+    paths: tuple[Path, ...]
+    target: Target
+    threads: tuple[int, ...]
+    protocol: Protocol
+    photos: Path | None = None
+    packed_photos: Path | None = None
+    photos_source: str = ""
+    image_limit: int | None = None
+    delegate: Path | None = None
+    require_device: bool = False
+    sustained_minutes: int = 0
+
+
+def run_bench(plan: Plan, out: Path, *, resume: bool = False) -> BenchResult:
     """Measure models one after another and write the result after each.
 
     Args:
-        paths: Folders of bundles or runs.
-        data: The data set's folder; ``None`` takes the one that each model records.
-        threads: For each model.
-        protocol: The timing rules.
+        plan: What is measured.
         out: The JSON file.
+        resume: Keep the rows of ``out`` that were measured under the same rules.
 
     Raises:
-        InputError: if there are more threads than cores, ``data`` is no data set, or a path is
-            neither a bundle nor a run.
+        InputError: if there are more threads than cores, a path is neither a bundle nor a run, the
+            machine is not the target, or ``out`` cannot be resumed.
     """
-    check_threads(threads)
-    for path in paths:
+    for threads in plan.threads:
+        check_threads(threads)
+    for path in plan.paths:
         find_kind(path)
-    datasets = _Datasets(data)
+    if plan.photos is not None:
+        Dataset.load(plan.photos)  # so that a mistyped folder is noticed before the first row
+    machine = describe_machine()
+    plan.target.check(machine)
     result = BenchResult(
         started=datetime.now().astimezone().isoformat(timespec="seconds"),
-        machine=describe_machine(),
+        tool=TOOL,
+        target=plan.target.name,
+        machine=machine,
         cpu_affinity=cpu_affinity(),
         versions=installed_versions(),
-        threads=threads,
-        protocol=protocol,
+        protocol=plan.protocol,
         rows=(),
+        notes=(*plan.target.notes(machine), *_machine_notes(machine)),
     )
+    finished = _finished_rows(out, result) if resume and out.exists() else ()
     # Once before the work: a file that cannot be written is noticed now, not after a minute.
+    write_result(out, dataclasses.replace(result, rows=finished))
+    for path in plan.paths:
+        for row in _rows(path, plan, finished):
+            result = dataclasses.replace(
+                result,
+                rows=(*result.rows, row),
+                notes=_with_published(result.notes, row, plan.target, machine),
+            )
+            # A power cut costs the row that is being measured, and no other.
+            kept = tuple(old for old in finished if not any(_same(old, new) for new in result.rows))
+            write_result(out, dataclasses.replace(result, rows=(*result.rows, *kept)))
     write_result(out, result)
-    for path in paths:
-        row = _measured_row(path, datasets, threads, protocol)
-        result = dataclasses.replace(result, rows=(*result.rows, row))
-        write_result(out, result)
     return result
+
+
+def _machine_notes(machine: Machine) -> tuple[str, ...]:
+    """Say what makes this machine's times other than they could be."""
+    lines = []
+    if machine.emulated:
+        lines.append("this machine is emulated: its accuracy counts, its times mean nothing")
+    if machine.is_mixed:
+        lines.append("this is a 32-bit Python on a 64-bit kernel: a 64-bit system is faster")
+    if machine.cpu.governor not in (None, "performance"):
+        lines.append(
+            f"the clock follows the governor {machine.cpu.governor}: times vary more than with "
+            "performance"
+        )
+    return tuple(lines)
 
 
 def check_threads(threads: int) -> None:
@@ -80,78 +141,147 @@ def check_threads(threads: int) -> None:
         )
 
 
-class _Datasets:
-    """Data sets by folder, each loaded once."""
-
-    def __init__(self, given: Path | None) -> None:
-        self._given = given
-        self._loaded: dict[Path, Dataset] = {}
-        if given is not None:
-            self._loaded[given] = Dataset.load(given)
-
-    def of(self, classifier: Classifier) -> tuple[Path, Dataset]:
-        """Return the photos to measure a classifier with, and their folder."""
-        path = self._given or Path(classifier.dataset.path)
-        if path not in self._loaded:
-            if not path.is_dir():
-                raise InputError(
-                    f"the photos that {classifier.name} was trained on are not at {path}",
-                    "Copy the data set here and name it: --data DIR",
-                )
-            self._loaded[path] = Dataset.load(path)
-        return path, self._loaded[path]
+def _with_published(
+    notes: tuple[str, ...], row: BenchRow, target: Target, machine: Machine
+) -> tuple[str, ...]:
+    """Add what others published for such a model on such a device, for orientation."""
+    if row.measurement is None:
+        return notes
+    model, precision = row.measurement.model, row.measurement.precision
+    published = target.expected_latency_ms(machine, model, precision)
+    if published is None:
+        return notes
+    line = f"{model} {precision}: {published.latency_ms:g} ms were published by {published.source}"
+    return notes if line in notes else (*notes, line)
 
 
-def _measured_row(path: Path, datasets: _Datasets, threads: int, protocol: Protocol) -> BenchRow:
-    name = path.resolve().name
-    try:
-        classifier = open_classifier(path, threads)
-        name = classifier.name
-        measurement = measure(classifier, *datasets.of(classifier), protocol)
-    except EdgevitError as error:
-        return _failed_row(name, path, str(error))
-    except Exception as error:
-        # A runtime may raise anything; the other rows must still be measured.
-        return _failed_row(name, path, f"{type(error).__name__}: {error}")
-    return BenchRow(name, str(path), measurement, None)
-
-
-def _failed_row(name: str, path: Path, error: str) -> BenchRow:
-    console.note(f"{name} failed: {error}")
-    return BenchRow(name, str(path), None, error)
-
-
-def measure(
-    classifier: Classifier, dataset_path: Path, dataset: Dataset, protocol: Protocol
-) -> Measurement:
-    """Time a classifier, then score it on the test split through the same session.
+def _finished_rows(out: Path, now: BenchResult) -> tuple[BenchRow, ...]:
+    """Return the measured rows of an earlier call.
 
     Raises:
-        InputError: if the data set is not one of the classifier's classes.
+        InputError: if it ran on another machine, under other rules or with other versions.
     """
-    check_classes(classifier, dataset)
-    images = _timed_photos(classifier, dataset)
-    with console.step(f"Timing {classifier.name}"):
-        latency = measure_latency(classifier.session.invoke, images, protocol)
-    return Measurement(
-        format=classifier.format,
-        precision=classifier.precision,
-        size_bytes=classifier.size_bytes,
-        run_name=classifier.run_name,
-        run_sha256=classifier.run_sha256,
-        reference=classifier.reference,
-        dataset_path=str(dataset_path),
-        dataset_sha256=dataset.sha256,
-        same_photos=dataset.sha256 == classifier.dataset.sha256,
-        accuracy=evaluate_split(classifier, dataset, "test"),
-        latency=latency,
-        placement=classifier.session.placement(),
+    old = read_result(out)
+    same_device = (old.machine.board, old.machine.cpu.model) == (
+        now.machine.board,
+        now.machine.cpu.model,
+    )
+    for what, is_same in (
+        ("on another machine", same_device),
+        ("with another --target", old.target == now.target),
+        (f"under the {old.protocol.name} protocol", old.protocol == now.protocol),
+        ("with other versions of the runtimes", old.versions == now.versions),
+    ):
+        if not is_same:
+            raise InputError(
+                f"{out} was measured {what} and cannot be resumed here",
+                "Choose another --out, or add --force to start again",
+            )
+    return tuple(row for row in old.rows if row.measurement is not None)
+
+
+def _same(one: BenchRow, other: BenchRow) -> bool:
+    return (one.name, one.threads, one.device) == (other.name, other.threads, other.device)
+
+
+def _rows(path: Path, plan: Plan, finished: Sequence[BenchRow]) -> Iterator[BenchRow]:
+    """Yield a model's rows: one for each device and number of threads."""
+    name = path.resolve().name
+    try:
+        model = _Model.load(path)
+        supports = plan.target.devices(RUNTIMES.get(model.format), plan.delegate)
+        photos = _photos_of(model, plan)
+    except Exception as error:
+        # A damaged bundle, a missing runtime: this model's rows fail, the others are measured.
+        for threads in plan.threads:
+            yield _failed(BenchRow(name, str(path), threads, plan.target.name, error=_words(error)))
+        return
+    for support in supports:
+        for threads in plan.threads:
+            row = BenchRow(model.name, str(path), threads, str(support.device), error="not yet")
+            old = next((old for old in finished if _same(old, row)), None)
+            if old is not None and old.measurement.model_sha256 == model.sha256:  # type: ignore[union-attr]
+                console.note(f"{row.name}, threads: {threads}: kept from the earlier run")
+                yield old
+            elif support.absent:
+                yield _absent(row, support, plan)
+            else:
+                yield _measured(row, _job(row, plan, support.device, photos))
+
+
+@dataclass(frozen=True)
+class _Model:
+    """What must be known about a bundle or run before it is opened."""
+
+    name: str
+    format: str
+    sha256: str
+    dataset_path: Path
+
+    @classmethod
+    def load(cls, path: Path) -> _Model:
+        if find_kind(path) == "bundle":
+            bundle = Bundle.load(path)
+            sha256 = storage.sha256_of_file(path / BUNDLE_FILE)
+            dataset = Path(bundle.record.source.dataset.path)
+            return cls(bundle.name, bundle.record.format, sha256, dataset)
+        run = Run.load(path)
+        sha256 = storage.sha256_of_file(path / RUN_FILE)
+        return cls(run.name, "keras", sha256, Path(run.record.dataset.path))
+
+
+def _photos_of(model: _Model, plan: Plan) -> Path:
+    photos = plan.packed_photos or plan.photos or model.dataset_path
+    if not photos.is_dir():
+        raise InputError(
+            f"the photos that {model.name} was trained on are not at {photos}",
+            "Copy the data set here and name it: --data DIR",
+        )
+    return photos
+
+
+def _job(row: BenchRow, plan: Plan, device: Device, photos: Path) -> RowJob:
+    return RowJob(
+        path=row.path,
+        photos=str(photos),
+        packed=plan.packed_photos is not None,
+        source=plan.photos_source or str(photos),
+        image_limit=plan.image_limit,
+        threads=row.threads,
+        device=device,
+        protocol=plan.protocol,
+        sustained_minutes=plan.sustained_minutes,
+        require_device=plan.require_device,
     )
 
 
-def _timed_photos(classifier: Classifier, dataset: Dataset) -> Pixels:
-    """Return photos spread evenly over the test split: the same ones in every benchmark."""
-    pixels = dataset.pixels("test", classifier.spec.preprocessing)
-    count = min(len(pixels), TIMED_PHOTOS)
-    chosen = np.linspace(0, max(len(pixels) - 1, 0), count).round().astype(np.int64)
-    return np.asarray(pixels[chosen], dtype=np.uint8)
+def _measured(row: BenchRow, job: RowJob) -> BenchRow:
+    try:
+        with ConditionsWatch() as watch:
+            measurement = run_in_process("row", job, Measurement)
+        measurement = dataclasses.replace(
+            measurement,
+            cold_start=opening.cold_starts(job),
+            memory=opening.memory_use(job),
+            conditions=watch.conditions(),
+        )
+    except EdgevitError as error:
+        return _failed(dataclasses.replace(row, error=str(error)))
+    measurement = dataclasses.replace(measurement, warnings=warnings_of(measurement))
+    return dataclasses.replace(row, measurement=measurement, error=None)
+
+
+def _absent(row: BenchRow, support: DeviceSupport, plan: Plan) -> BenchRow:
+    if plan.require_device:
+        return _failed(dataclasses.replace(row, error=support.absent))
+    console.note(f"{row.name}: {support.device.kind} absent: {support.absent}")
+    return dataclasses.replace(row, error=None, absent=support.absent)
+
+
+def _failed(row: BenchRow) -> BenchRow:
+    console.note(f"{row.name}, threads: {row.threads}, failed: {row.error}")
+    return row
+
+
+def _words(error: Exception) -> str:
+    return str(error) if isinstance(error, EdgevitError) else f"{type(error).__name__}: {error}"

@@ -22,6 +22,7 @@ _ENDLESS = 10_000
 _COLUMNS: tuple[tuple[str, Literal["left", "right"]], ...] = (
     ("model", "left"),
     ("precision", "left"),
+    ("threads", "right"),
     ("top-1|%", "right"),
     ("drop in points|(95 % interval)", "right"),
     ("photos", "right"),
@@ -97,7 +98,7 @@ def _all_cells(result: BenchResult) -> list[list[str]]:
             cells.append(_reference_cells(first.run_name, first.reference))
         for row in group:
             measurement = row.measurement
-            cells.append(_failed_cells(row) if measurement is None else _cells(row, measurement))
+            cells.append(_unmeasured_cells(row) if measurement is None else _cells(row, measurement))
     return cells
 
 
@@ -117,6 +118,7 @@ def _reference_cells(run_name: str, reference: ReferenceRecord) -> list[str]:
     return [
         f"{run_name} (reference)",
         "fp32",
+        _NOTHING,
         f"{100 * reference.accuracy.top1:.2f}",
         _NOTHING,
         f"{reference.accuracy.image_count:,}",
@@ -130,26 +132,34 @@ def _reference_cells(run_name: str, reference: ReferenceRecord) -> list[str]:
 
 def _cells(row: BenchRow, measurement: Measurement) -> list[str]:
     result, latency = measurement.accuracy, measurement.latency
+    # Times of a device that throttled are shown, but never as if they were its own.
+    mark = "" if measurement.headline_valid else "!"
     return [
         row.name,
         measurement.precision,
-        f"{100 * result.accuracy.top1:.2f}",
+        str(row.threads),
+        _NOTHING if result is None else f"{100 * result.accuracy.top1:.2f}",
         drop_text(result),
-        f"{result.accuracy.image_count:,}",
-        _NOTHING if result.paired is None else f"{100 * result.paired.agreement:.2f}",
-        _milliseconds(latency.latency_ms_p50),
-        _milliseconds(latency.latency_ms_p90),
+        _NOTHING if result is None else f"{result.accuracy.image_count:,}",
+        _NOTHING
+        if result is None or result.paired is None
+        else f"{100 * result.paired.agreement:.2f}",
+        mark + _milliseconds(latency.latency_ms_p50),
+        mark + _milliseconds(latency.latency_ms_p90),
         f"{measurement.size_bytes / _BYTES_PER_MB:.2f}",
         measurement.placement.summary,
     ]
 
 
-def _failed_cells(row: BenchRow) -> list[str]:
-    return [row.name, "failed", *[_NOTHING] * (len(_COLUMNS) - 3), "see below"]
+def _unmeasured_cells(row: BenchRow) -> list[str]:
+    outcome = "failed" if row.absent is None else "absent"
+    return [row.name, outcome, str(row.threads), *[_NOTHING] * (len(_COLUMNS) - 4), "see below"]
 
 
-def drop_text(result: AccuracyResult) -> str:
+def drop_text(result: AccuracyResult | None) -> str:
     """Return a drop in points with its interval, such as ``+0.21 (−0.40 to +0.81)``."""
+    if result is None:
+        return _NOTHING
     if (paired := result.paired) is not None:
         low, high = _signed(paired.drop_points_low), _signed(paired.drop_points_high)
         return f"{_signed(paired.drop_points)} ({low} to {high})"
@@ -181,13 +191,13 @@ def claim_text(result: AccuracyResult) -> str | None:
 
 def notes(result: BenchResult) -> list[str]:
     """Return what must be known to read the table."""
-    machine, threads = result.machine, result.threads
+    machine = result.machine
     measured = [row for row in result.rows if row.measurement is not None]
     lines = [
-        f"Measured on {machine.board or machine.cpu.model}, {threads} "
-        f"{'thread' if threads == 1 else 'threads'}, one photo at a time, model only."
+        f"Measured on {machine.board or machine.cpu.model}, one photo at a time, model only.",
+        _protocol_note(result),
+        *(f"{note}." for note in result.notes),
     ]
-    lines.append(_protocol_note(result))
     if measured:
         lines.append("The reference's times are from the machine that it was trained on.")
         lines.append("A drop is what the reference gets right and the model loses: + is worse.")
@@ -199,7 +209,9 @@ def _shared_row_notes(result: BenchResult) -> list[str]:
     rows_by_note: dict[str, list[str]] = {}
     for row in result.rows:
         for note in _row_notes(row):
-            rows_by_note.setdefault(note, []).append(row.name)
+            names = rows_by_note.setdefault(note, [])
+            if row.name not in names:
+                names.append(row.name)
     return [f"{', '.join(names)}: {note}" for note, names in rows_by_note.items()]
 
 
@@ -210,24 +222,24 @@ def _place_notes(result: BenchResult) -> list[str]:
 
 def _protocol_note(result: BenchResult) -> str:
     rules = result.protocol
+    times = "" if rules.repeats == 1 else f"{rules.repeats} times "
     text = (
-        f"Protocol {rules.name}: at least {rules.min_queries:,} inferences and "
-        f"{rules.min_seconds:g} s each, after a warm-up"
+        f"Protocol {rules.name}: {times}at least {rules.min_queries:,} inferences and "
+        f"{rules.min_seconds:.3g} s each, after a warm-up"
     )
     return f"{text}." if rules.comparable else f"{text}. Not comparable with other results."
 
 
 def _row_notes(row: BenchRow) -> list[str]:
+    if row.absent is not None:
+        return [f"absent: {row.absent}."]
     if row.measurement is None:
-        return [f"failed: {row.error}"]
+        return [f"failed: {row.error}."]
+    lines = [w if w.endswith("?") else f"{w}." for w in row.measurement.warnings]
     result = row.measurement.accuracy
-    lines = [f"{note}." for note in result.notes]
+    if result is None:
+        return lines
+    lines += [f"{note}." for note in result.notes]
     if (text := claim_text(result)) is not None:
         lines.append(f"{text}.")
-    if not row.measurement.same_photos:
-        lines.append(
-            f"measured on other photos ({row.measurement.dataset_path}) than the run's own."
-        )
-    if not row.measurement.latency.warmup_settled:
-        lines.append("the times were not steady after the longest warm-up: is the machine busy?")
     return lines

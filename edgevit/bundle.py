@@ -70,6 +70,8 @@ class SourceRecord:
         calibration_sha256: Hash over the calibration images; ``None`` where none were needed.
         skipped_passes: Names of graph passes that the user left out.
         ranges: Range estimators that the user chose, as ``ESTIMATOR`` or ``KIND=ESTIMATOR``.
+        calibration_image_sha256: Hash of each photo that the calibration saw; ``None`` in bundles
+            that do not say.
     """
 
     run_name: str
@@ -80,6 +82,7 @@ class SourceRecord:
     calibration_sha256: str | None
     skipped_passes: tuple[str, ...]
     ranges: tuple[str, ...]
+    calibration_image_sha256: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -184,6 +187,28 @@ class Bundle:
         """Size of the model: everything that a device needs but the labels and this record."""
         files = self.record.files
         return sum(file.size_bytes for name, file in files.items() if name != LABELS_FILE)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """In the order of the probabilities."""
+        return self.record.labels
+
+    @property
+    def run_name(self) -> str:
+        """The run that it comes from."""
+        return self.record.source.run_name
+
+    @property
+    def run_sha256(self) -> str:
+        """Hash of that run's ``run.json``."""
+        return self.record.source.run_sha256
+
+    @property
+    def run_paths(self) -> tuple[Path, ...]:
+        """Where that run may be; hints, the hash decides."""
+        # The second is where runs/ lies beside exports/ after both were copied to a device.
+        beside = self.root.resolve().parent.parent / "runs" / self.run_name
+        return Path(self.record.source.run_path), beside
 
     @classmethod
     def load(cls, root: Path) -> Bundle:

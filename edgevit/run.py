@@ -71,6 +71,9 @@ class ReferenceRecord:
         device: The processor or GPU.
         latency_ms_p50: Median of one image's inference, batch 1, milliseconds.
         latency_ms_p90: 90th percentile of the same.
+        latency_query_count: Inferences that both rest on; ``None`` in runs that do not say.
+        runtime: What computed it, such as ``TensorFlow 2.21.0``; ``None`` in runs that do not say.
+        accelerator: Whether ``device`` is one; ``None`` in runs that do not say.
     """
 
     accuracy: Accuracy
@@ -78,6 +81,9 @@ class ReferenceRecord:
     device: str
     latency_ms_p50: float
     latency_ms_p90: float
+    latency_query_count: int | None = None
+    runtime: str | None = None
+    accelerator: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -187,6 +187,28 @@ def folder_in_one_piece(
                 raise
 
 
+def is_writable_folder(folder: Path) -> bool:
+    """Tell whether a file can be made in a folder."""
+    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+
+
+@contextmanager
+def scratch_folder(beside: Path) -> Iterator[Path]:
+    """Yield an empty folder next to ``beside`` that is removed afterwards.
+
+    What a killed process left there is removed as well.
+
+    Raises:
+        OSError: if a folder cannot be made there.
+    """
+    folder = _temporary_beside(beside)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _replace_folder(temporary: Path, target: Path) -> None:
     if not target.exists():
         temporary.rename(target)

@@ -229,6 +229,7 @@ def _record(
             dataset=run.record.dataset,
             reference=run.record.reference,
             calibration_sha256=job.calibration_set.sha256 if recipe.calibrated else None,
+            calibration_image_sha256=job.calibration_set.image_sha256 if recipe.calibrated else (),
             skipped_passes=tuple(sorted(job.choices.skipped_passes)),
             ranges=job.choices.ranges if recipe.calibrated else (),
         ),

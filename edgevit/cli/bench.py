@@ -1,14 +1,62 @@
-"""``edgevit bench``: latency, accuracy and drop on this device."""
+"""``edgevit bench``: latency, accuracy and drop on this device, or on another one."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+if TYPE_CHECKING:
+    from edgevit.bench.protocol import Protocol
+    from edgevit.bench.result import BenchResult
+
+_PACK_SUFFIX = ".zip"
+_ALL = "all"
+
+
+class ThreadCounts(click.ParamType):
+    """Numbers with commas, such as ``1,4``; ``all`` stands for all cores."""
+
+    name = "N,N,…"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        """Return the numbers, each once, in order."""
+        if isinstance(value, tuple):
+            return value
+        from edgevit.machine import logical_cores
+
+        words = [word.strip() for word in str(value).split(",")]
+        try:
+            counts = [logical_cores() if word == _ALL else int(word) for word in words]
+        except ValueError:
+            self.fail(f"{value!r} is no list of numbers, such as 1,4 or 1,{_ALL}", param, ctx)
+        return tuple(dict.fromkeys(counts))
+
+
+@dataclass(frozen=True)
+class _Options:
+    """The command line, checked."""
+
+    bundles: tuple[Path, ...]
+    exports: Path
+    data: Path | None
+    image_limit: int | None
+    target: str
+    delegate: Path | None
+    require_device: bool
+    threads: tuple[int, ...] | None
+    quick: bool
+    sustained_minutes: int
+    out: Path
+    resume: bool
+
 
 @click.command(short_help="Measure latency, accuracy and drop of bundles on this device.")
-@click.argument("bundles", nargs=-1, type=click.Path(path_type=Path), metavar="[BUNDLE]...")
+@click.argument("bundles", nargs=-1, type=click.Path(path_type=Path), metavar="[BUNDLE|PACK]...")
 @click.option(
     "--exports",
     type=click.Path(path_type=Path),
@@ -22,63 +70,224 @@ import click
     help="Prepared photos. [default: the ones that each bundle's run was trained on]",
 )
 @click.option(
-    "--threads",
+    "--images",
+    "image_limit",
     type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Threads for each model, at most the machine's logical cores.",
+    help="Score at most so many photos, evenly over the classes. [default: the whole test split]",
 )
 @click.option(
-    "--quick", is_flag=True, help="Time each model for 10 s instead of 60 s: not comparable."
+    "--target",
+    type=click.Choice(["auto", "cpu", "pi", "npu", "gpu"]),
+    default="auto",
+    show_default=True,
+    help="What the models run on; auto is pi on a Raspberry Pi, else cpu.",
+)
+@click.option(
+    "--delegate",
+    type=click.Path(path_type=Path),
+    help="For --target npu or gpu: library of a TFLite delegate, such as libedgetpu.so.1, or of an "
+    "ONNX Runtime execution provider.",
+)
+@click.option(
+    "--require-device",
+    is_flag=True,
+    help="Fail where the accelerator is absent or ops fall back to the CPU.",
+)
+@click.option(
+    "--threads",
+    type=ThreadCounts(),
+    help="Measure each model with each number of threads, such as 1,4. [default: 1 and all cores]",
+)
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="Time each model for 10 s instead of 3 times 60 s: not comparable.",
+)
+@click.option(
+    "--sustained",
+    "sustained_minutes",
+    type=click.IntRange(min=0, max=24 * 60),
+    default=0,
+    metavar="MIN",
+    help="Then run each model for so many minutes without pause: does the device hold its speed?",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
     help="JSON file with every number and sample. [default: results/bench-DATE-TIME.json]",
 )
+@click.option("--resume", is_flag=True, help="Keep the rows that --out holds already.")
 @click.option("--force", is_flag=True, help="Overwrite --out.")
+@click.option("--ssh", "host", metavar="[USER@]HOST", help="Run a pack on another machine.")
+@click.option("--install", is_flag=True, help="With --ssh: install edgevit there if it is missing.")
+@click.option("--adb", is_flag=True, help="Run a pack's TFLite models on a connected phone.")
+@click.option(
+    "--benchmark-model",
+    type=click.Path(path_type=Path),
+    help="With --adb: Google's benchmark_model program, built for the phone.",
+)
+@click.option("--serial", help="With --adb: which phone, if several are connected.")
 def command(
     bundles: tuple[Path, ...],
     exports: Path,
     data: Path | None,
-    threads: int,
+    image_limit: int | None,
+    target: str,
+    delegate: Path | None,
+    require_device: bool,
+    threads: tuple[int, ...] | None,
     quick: bool,
+    sustained_minutes: int,
     out: Path | None,
+    resume: bool,
     force: bool,
+    host: str | None,
+    install: bool,
+    adb: bool,
+    benchmark_model: Path | None,
+    serial: str | None,
 ) -> int:
     """Measure latency, accuracy and drop of bundles on this device.
 
     Each BUNDLE is timed on real test photos, one at a time, and then predicts the whole test
-    split. Its drop is paired, photo by photo, with the full-precision run it was exported from.
-    A run's folder can stand for a BUNDLE, which times Keras on this device.
+    split through the same session. Its drop is paired, photo by photo, with the full-precision
+    run it was exported from. A run's folder can stand for a BUNDLE, which times Keras here. A PACK
+    (`edgevit pack`) brings bundles, photos and reference in one file.
 
     \b
     Examples:
       edgevit bench                              every bundle below exports/
       edgevit bench --quick exports/pets.tflite.int8
-      edgevit bench --threads 4 --data data/pets --out results/pi5.json
+      edgevit bench bench.zip --threads 1,4 --out results/pi5.json
+      edgevit bench bench.zip --ssh pi@raspberrypi.local --out results/pi5.json
+      edgevit bench --target npu --require-device
 
     \b
-    Exit codes: 0 all measured, 1 a bundle failed (the others are still measured), 2 bad usage.
+    Exit codes: 0 all measured, 1 a row failed (the others are still measured) or nothing could be
+    measured, 2 bad usage.
     """
     from datetime import datetime
 
     from edgevit import console
-    from edgevit.bench import harness, protocol, table
-    from edgevit.bundle import find_bundles
+    from edgevit.bench import table
     from edgevit.errors import InputError
 
     if out is None:
         out = Path("results") / f"bench-{datetime.now():%Y%m%d-%H%M%S}.json"
-    if out.exists() and not force:
-        raise InputError(f"{out} exists already", "Choose another --out, or add --force")
-    result = harness.run_bench(
-        bundles or find_bundles(exports),
+    if out.exists() and not (force or resume):
+        raise InputError(
+            f"{out} exists already", "Choose another --out, or add --resume or --force"
+        )
+    options = _Options(
+        bundles=bundles,
+        exports=exports,
         data=data,
+        image_limit=image_limit,
+        target=target,
+        delegate=delegate,
+        require_device=require_device,
         threads=threads,
-        protocol=protocol.QUICK if quick else protocol.FULL,
+        quick=quick,
+        sustained_minutes=sustained_minutes,
         out=out,
+        resume=resume and not force,
     )
+    if host is not None:
+        result = _over_ssh(options, host, install)
+    elif adb:
+        result = _over_adb(options, benchmark_model, serial)
+    else:
+        result = _here(options)
     table.print_result(result)
     console.note(f"Every number is in {out}")
-    return 1 if result.failed_count else 0
+    return 1 if result.failed_count or not result.measured_count else 0
+
+
+def _here(options: _Options) -> BenchResult:
+    from edgevit.bench.harness import Plan, run_bench
+    from edgevit.bench.pack import open_pack
+    from edgevit.bench.targets.registry import resolve
+    from edgevit.bundle import find_bundles
+    from edgevit.machine import describe_machine
+
+    machine = describe_machine()
+    target = resolve(options.target, machine)
+    plan = Plan(
+        paths=options.bundles,
+        target=target,
+        threads=options.threads or target.default_threads(machine),
+        protocol=_protocol(options),
+        photos=options.data,
+        image_limit=options.image_limit,
+        delegate=options.delegate,
+        require_device=options.require_device,
+        sustained_minutes=options.sustained_minutes,
+    )
+    if not any(path.suffix == _PACK_SUFFIX for path in options.bundles):
+        plan = replace(plan, paths=options.bundles or find_bundles(options.exports))
+        return run_bench(plan, options.out, resume=options.resume)
+    with open_pack(_only_pack(options)) as pack:
+        plan = replace(
+            plan,
+            paths=pack.bundles,
+            packed_photos=pack.evaluation_folder,
+            photos_source=str(pack.source),
+        )
+        return run_bench(plan, options.out, resume=options.resume)
+
+
+def _over_ssh(options: _Options, host: str, install: bool) -> BenchResult:
+    from edgevit.bench.remote.ssh import run_over_ssh
+
+    arguments = ["--target", options.target, *(["--quick"] if options.quick else [])]
+    if options.threads:
+        arguments += ["--threads", ",".join(map(str, options.threads))]
+    if options.delegate:
+        arguments += ["--delegate", str(options.delegate)]
+    if options.require_device:
+        arguments += ["--require-device"]
+    if options.sustained_minutes:
+        arguments += ["--sustained", str(options.sustained_minutes)]
+    return run_over_ssh(_only_pack(options), host, arguments, options.out, install=install)
+
+
+def _over_adb(options: _Options, benchmark_model: Path | None, serial: str | None) -> BenchResult:
+    from edgevit.bench.remote.adb import run_over_adb
+    from edgevit.errors import InputError
+
+    if benchmark_model is None:
+        raise InputError(
+            "--adb needs the program that runs on the phone",
+            "Give Google's benchmark_model, built for the phone: --benchmark-model PATH",
+        )
+    return run_over_adb(
+        _only_pack(options),
+        benchmark_model,
+        options.out,
+        threads=options.threads or (1,),
+        protocol=_protocol(options),
+        serial=serial,
+    )
+
+
+def _protocol(options: _Options) -> Protocol:
+    from edgevit.bench import protocol
+
+    return protocol.QUICK if options.quick else protocol.FULL
+
+
+def _only_pack(options: _Options) -> Path:
+    from edgevit.errors import InputError
+
+    if len(options.bundles) != 1 or options.bundles[0].suffix != _PACK_SUFFIX:
+        raise InputError(
+            f"one pack (a {_PACK_SUFFIX} file) is needed here, {len(options.bundles)} paths were "
+            "given",
+            "Make one: edgevit pack exports/ --out bench.zip",
+        )
+    if options.data is not None or options.image_limit is not None:
+        raise InputError(
+            "a pack brings its own photos, so --data and --images mean nothing",
+            "Leave them out; `edgevit pack` has both",
+        )
+    return options.bundles[0]

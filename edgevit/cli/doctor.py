@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from edgevit.machine import Machine
+    from edgevit.machine import ClockDomain, Machine
 
 _BYTES_PER_GIB = 1 << 30
 
@@ -66,7 +66,7 @@ def command(as_json: bool) -> None:
 def build_report() -> DoctorReport:
     """Look at this machine without importing any framework."""
     from edgevit import __version__
-    from edgevit.machine import LIBRARIES, describe_machine, installed_versions
+    from edgevit.machine import LIBRARIES, VARIANTS, describe_machine, installed_versions
     from edgevit.runtimes.registry import RUNTIMES
 
     versions = installed_versions()
@@ -76,8 +76,7 @@ def build_report() -> DoctorReport:
         runtimes.append(Component(runtime.name, found.package, found.version, found.remedy))
     libraries = []
     for name, extra in LIBRARIES.items():
-        if name == "tflite-runtime" and name not in versions:
-            # Only 32-bit Arm needs it, where `edgevit[tflite]` brings it.
+        if name in VARIANTS and name not in versions:
             continue
         install = f"pip install 'edgevit[{extra}]'" if extra else "pip install edgevit"
         remedy = "" if name in versions else install
@@ -109,17 +108,81 @@ def _machine_lines(machine: Machine) -> list[str]:
     seen = [f"{accelerator.kind}: {accelerator.name}" for accelerator in machine.accelerators]
     lines = {
         "board": machine.board,
+        "revision": _revision(machine),
+        "chip": machine.soc,
         "system": f"{machine.system}, {machine.architecture}",
+        "userland": _userland(machine),
+        "runs in": ", ".join(machine.runs_in) or None,
         "python": machine.python,
         "processor": cpu.model,
         "cores": f"{physical}{cpu.logical_cores} logical",
         "features": have or "none known",
         "without": lack or None,
         "governor": cpu.governor,
-        "memory": f"{machine.memory_bytes / _BYTES_PER_GIB:.1f} GiB",
+        "clocks": "; ".join(map(_clock, cpu.clocks)) or None,
+        "temperature": _with_unit(machine.temperature_c, "°C"),
+        "throttling": _throttling(machine),
+        "power supply": _with_unit(machine.power_supply_ma, "mA"),
+        "memory": _memory(machine),
         "accelerators": "; ".join(seen) or "none seen",
     }
     return [f"  {name:<17} {value}" for name, value in lines.items() if value is not None]
+
+
+def _with_unit(value: float | None, unit: str) -> str | None:
+    return None if value is None else f"{value:g} {unit}"
+
+
+def _revision(machine: Machine) -> str | None:
+    revision = machine.revision
+    if revision is None:
+        return None
+    memory = None if revision.memory_bytes is None else f"{_gib(revision.memory_bytes)} fitted"
+    facts = (revision.model, revision.board_revision, revision.processor, memory)
+    known = ", ".join(fact for fact in (*facts, revision.manufacturer) if fact)
+    return f"{revision.code} ({known})" if known else revision.code
+
+
+def _userland(machine: Machine) -> str | None:
+    if machine.emulated:
+        return "emulated: times measured here are not those of a device"
+    if machine.is_mixed:
+        return "32-bit on a 64-bit kernel: most runtimes need a 64-bit system"
+    return None
+
+
+def _clock(clocks: ClockDomain) -> str:
+    limits = f"{_megahertz(clocks.min_mhz)}–{_megahertz(clocks.max_mhz)} MHz"
+    if clocks.hardware_max_mhz is not None and clocks.hardware_max_mhz != clocks.max_mhz:
+        limits += f" (limited, the hardware has {_megahertz(clocks.hardware_max_mhz)})"
+    return f"{limits} on cores {clocks.cores}, now {_megahertz(clocks.current_mhz)}"
+
+
+def _megahertz(value: float | None) -> str:
+    return "?" if value is None else f"{value:.0f}"
+
+
+def _throttling(machine: Machine) -> str | None:
+    from edgevit.machine import decode_throttled
+
+    if machine.throttled is None:
+        return None
+    return ", ".join(decode_throttled(machine.throttled)) or "none seen"
+
+
+def _memory(machine: Machine) -> str:
+    if not machine.memory_bytes:
+        return "unknown"
+    text = _gib(machine.memory_bytes)
+    if machine.memory_available_bytes is not None:
+        text += f", {_gib(machine.memory_available_bytes)} available"
+    if machine.swap_bytes is not None:
+        text += f", {_gib(machine.swap_bytes)} swap" if machine.swap_bytes else ", no swap"
+    return text
+
+
+def _gib(size_bytes: int) -> str:
+    return f"{size_bytes / _BYTES_PER_GIB:.1f} GiB"
 
 
 def _component_line(component: Component) -> str:

@@ -46,7 +46,8 @@ def command(model: Path, data: Path | None, split: str, threads: int, as_json: b
     import json
 
     from edgevit import documents
-    from edgevit.bench.accuracy import evaluate_split
+    from edgevit.bench.accuracy import evaluate
+    from edgevit.bench.evaluation import DatasetPhotos
     from edgevit.bench.harness import check_threads
     from edgevit.bench.table import claim_text
     from edgevit.data.dataset import SPLITS, Dataset
@@ -63,7 +64,7 @@ def command(model: Path, data: Path | None, split: str, threads: int, as_json: b
             f"the {split} split of {data} is empty",
             "Choose another --split, or prepare the photos again with a share for it",
         )
-    result = evaluate_split(classifier, dataset, split_name)
+    result = evaluate(classifier, DatasetPhotos(dataset, split_name))
     if not as_json:
         click.echo(f"{classifier.name} on the {split} photos of {data}")
         _print(result, len(classifier.labels))

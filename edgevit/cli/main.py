@@ -30,7 +30,10 @@ COMMANDS: dict[str, str] = {
     "sensitivity": "Rank a run's layers by the damage that int8 does to each.",
     "export": "Export a run as a checked bundle for small devices.",
     "inspect": "Say what is in a bundle.",
+    "pack": "Put bundles, photos and the reference into one file for a device.",
     "bench": "Measure latency, accuracy and drop of bundles on this device.",
+    "reference": "Measure a run in full precision on this machine's accelerator.",
+    "report": "Merge results of several devices into one page.",
     "doctor": "Say what this machine has and what is missing.",
 }
 

@@ -26,8 +26,8 @@ class NormalisePixels(keras.layers.Layer):  # type: ignore[misc]  # keras has no
 
     def call(self, pixels: Any) -> Any:
         """Map ``[n, height, width, 3]`` to the same shape."""
-        ordered = pixels[..., ::-1] if self._swap else pixels
-        return (ordered - self._mean) / self._std
+        ordered = _reversed_channels(pixels) if self._swap else pixels
+        return keras.ops.divide(keras.ops.subtract(ordered, self._mean), self._std)
 
 
 @keras.saving.register_keras_serializable("edgevit")
@@ -42,4 +42,11 @@ class PositionEmbedding(keras.layers.Layer):  # type: ignore[misc]  # keras has 
 
     def call(self, tokens: Any) -> Any:
         """Add the embedding."""
-        return tokens + self.embedding
+        return keras.ops.add(tokens, self.embedding)
+
+
+def _reversed_channels(pixels: Any) -> Any:
+    """Turn RGB into BGR, and back."""
+    if keras.backend.backend() == "torch":  # has no negative steps
+        return keras.ops.flip(pixels, axis=-1)
+    return pixels[..., ::-1]  # becomes one op in every converter

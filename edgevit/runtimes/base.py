@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from edgevit.errors import InputError
 from edgevit.metrics import Scores
@@ -51,6 +51,64 @@ class Placement:
     summary: str
     ops: dict[str, int]
     partitions: int
+
+
+DeviceKind = Literal["cpu", "gpu", "npu"]
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where a session shall compute.
+
+    Attributes:
+        name: The runtime's own word: ``CPU``, ``GPU.0``, ``CUDAExecutionProvider``, or the path of
+            a delegate's library.
+    """
+
+    kind: DeviceKind
+    name: str
+
+    def __str__(self) -> str:
+        return "cpu" if self.kind == "cpu" else f"{self.kind} {self.name}"
+
+
+CPU_DEVICE = Device("cpu", "CPU")
+
+
+@dataclass(frozen=True)
+class DeviceSupport:
+    """A device that a runtime knows of.
+
+    Attributes:
+        absent: Why it cannot be used here; empty where it can.
+    """
+
+    device: Device
+    absent: str
+
+
+@dataclass(frozen=True)
+class AcceleratorUse:
+    """How much of a model an accelerator really computes, and whether its answers are right.
+
+    Attributes:
+        device: As asked for.
+        ops_share: Ops on the accelerator, 0–1; ``None`` where the runtime does not say.
+        time_share: Share of the time of all ops that was spent on it, 0–1, from a profiled,
+            untimed pass; ``None`` where the runtime does not say.
+        compared_count: Photos whose answers were compared with the CPU's before anything was timed.
+        agreement: Share of them with the CPU's top-1 label, 0–1.
+        max_abs_difference: Largest difference of a probability.
+        detail: Where each kind of op ran, in words.
+    """
+
+    device: str
+    ops_share: float | None
+    time_share: float | None
+    compared_count: int
+    agreement: float
+    max_abs_difference: float
+    detail: str
 
 
 @dataclass(frozen=True)
@@ -135,10 +193,50 @@ class Runtime(Protocol):
     def availability(self) -> Availability:
         """Say whether it can run here, without importing it in full."""
 
-    def open(self, path: Path, threads: int) -> Session:
-        """Open a model file (for ``keras``: a run's folder).
+    def preload(self) -> None:
+        """Import what :meth:`open` imports, so that the two can be timed apart.
 
         Raises:
             MissingDependencyError: naming the command that installs the runtime.
-            InputError: if the file cannot be loaded.
+        """
+
+    def open(self, path: Path, threads: int, device: Device = CPU_DEVICE) -> Session:
+        """Open a model file (for ``keras``: a run's folder).
+
+        Args:
+            path: The file.
+            threads: Of the CPU.
+            device: Where to compute; one of :meth:`devices`.
+
+        Raises:
+            MissingDependencyError: naming the command that installs the runtime.
+            InputError: if the file cannot be loaded, or the device cannot be used.
+        """
+
+    def devices(self, kind: DeviceKind, delegate: Path | None) -> tuple[DeviceSupport, ...]:
+        """Say which devices of a kind there are; at least one, absent with the reason if need be.
+
+        Args:
+            kind: Of the devices.
+            delegate: A library that brings one, where the runtime takes such.
+        """
+
+    def accelerator_share(
+        self, path: Path, threads: int, device: Device, pixels: Pixels
+    ) -> tuple[float | None, float | None, str]:
+        """Say how much of a model a device computes, from a profiled pass that is not timed.
+
+        Args:
+            path: As for :meth:`open`.
+            threads: As for :meth:`open`.
+            device: As for :meth:`open`.
+            pixels: Photos to run, ``uint8 [n, height, width, 3]``, at least one.
+
+        Returns:
+            Share of the ops, 0–1, and of their time; ``None`` where the runtime does not say. And
+            where they ran, in words.
+
+        Raises:
+            MissingDependencyError: as :meth:`open`.
+            InputError: as :meth:`open`.
         """

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,19 @@ from edgevit.errors import InputError, MissingDependencyError
 from edgevit.machine import version_of
 from edgevit.metrics import Scores
 from edgevit.preprocessing import Pixels
-from edgevit.runtimes.base import Availability, Placement, Port, Session, check_classifier
+from edgevit.runtimes import delegates
+from edgevit.runtimes.base import (
+    CPU_DEVICE,
+    Availability,
+    Device,
+    DeviceKind,
+    DeviceSupport,
+    Placement,
+    Port,
+    Session,
+    check_classifier,
+)
+from edgevit.runtimes.devices import not_installed, share_of
 
 # (distribution, module), in the order of preference; 32-bit Arm only has the second.
 _PACKAGES = (
@@ -29,15 +41,17 @@ _PACKAGES = (
 _INSTALL = "pip install 'edgevit[tflite]'"
 _DAMAGED_REMEDY = "Copy the file again, or export it again"
 _FOREIGN_REMEDY = "Export the model with edgevit: edgevit export RUN --format tflite"
+_DELEGATE_REMEDY = "Measure it on the CPU, or give a model that this delegate takes"
 
 # Bytes 4–8 of a TFLite flatbuffer.
 _IDENTIFIER = b"TFL3"
 _XNNPACK, _KERNELS = "XNNPACK", "CPU kernels"
+_DELEGATE = "DELEGATE"
 _NAMED_KINDS = 3
 
 
 class TFLiteRuntime:
-    """Runs ``.tflite`` files on the CPU with LiteRT's default XNNPACK delegate."""
+    """Runs ``.tflite`` files: on the CPU with LiteRT's default XNNPACK, or through a delegate."""
 
     name = "tflite"
 
@@ -48,26 +62,84 @@ class TFLiteRuntime:
                 return Availability(package, version, remedy="")
         return Availability(_PACKAGES[0][0], None, remedy=_INSTALL)
 
-    def open(self, path: Path, threads: int) -> Session:
+    def preload(self) -> None:
+        """Import the interpreter.
+
+        Raises:
+            MissingDependencyError: if it is not installed or cannot be imported.
+        """
+        _interpreter_module()
+
+    def open(self, path: Path, threads: int, device: Device = CPU_DEVICE) -> Session:
         """Open a ``.tflite`` file.
+
+        Args:
+            path: The file.
+            threads: Of what the CPU computes.
+            device: The CPU, or a delegate's library; XNNPACK takes what that leaves.
 
         Raises:
             MissingDependencyError: if no interpreter is installed or it cannot be imported.
-            InputError: if the file is missing, damaged, or no classifier of pixels.
+            InputError: if the file is missing, damaged, or no classifier of pixels, or the
+                delegate cannot be used.
         """
-        interpreter_class = _interpreter_class()
-        _check_identifier(path)
-        try:
-            with console.without_native_chatter():
-                interpreter = interpreter_class(model_path=str(path), num_threads=threads)
-                interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
-            # Truncated and scrambled files end here too: LiteRT verifies the flatbuffer first.
-            reason = " ".join(str(error).split())
-            raise InputError(f"{path} cannot be loaded ({reason})", _DAMAGED_REMEDY) from error
-        if interpreter_class.__module__.startswith("tflite_runtime"):
-            _refuse_run_time_ranges(interpreter, path)
-        return TFLiteSession(interpreter, str(path))
+        return _open(path, threads, device)
+
+    def devices(self, kind: DeviceKind, delegate: Path | None) -> tuple[DeviceSupport, ...]:
+        """Say which delegates there are for a kind of device."""
+        availability = self.availability()
+        if not availability.available:
+            return not_installed(kind, "CPU" if kind == "cpu" else "delegate", availability)
+        return delegates.delegate_devices(kind, delegate)
+
+    def accelerator_share(
+        self, path: Path, threads: int, device: Device, pixels: Pixels
+    ) -> tuple[float | None, float | None, str]:
+        """Count the ops that the delegate took; LiteRT's Python interface gives no time of an op.
+
+        The photos are not needed: a delegate takes its ops when the model is loaded.
+        """
+        placement = _open(path, threads, device).placement()
+        if not placement.ops:
+            return None, None, placement.summary
+        here = 1.0 if device.kind == "cpu" else share_of(placement.ops, Path(device.name).name)
+        return here, None, f"{placement.summary}; LiteRT does not give the time of an op"
+
+
+def _open(path: Path, threads: int, device: Device) -> TFLiteSession:
+    interpreter_class, load_delegate = _interpreter_module()
+    _check_identifier(path)
+    accelerated = device.kind != "cpu"
+    taken = [delegates.load(Path(device.name), load_delegate)] if accelerated else None
+    try:
+        with console.without_native_chatter():
+            interpreter = interpreter_class(
+                model_path=str(path), num_threads=threads, experimental_delegates=taken
+            )
+            # Before XNNPACK takes the rest, all delegated ops are the accelerator's.
+            partitions = _delegated(interpreter) if accelerated else ()
+            interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        # Truncated and scrambled files end here too: LiteRT verifies the flatbuffer first.
+        reason = " ".join(str(error).split())
+        where, remedy = (
+            (f" on {device}", _DELEGATE_REMEDY) if accelerated else ("", _DAMAGED_REMEDY)
+        )
+        raise InputError(f"{path} cannot be loaded{where} ({reason})", remedy) from error
+    if interpreter_class.__module__.startswith("tflite_runtime"):
+        _refuse_run_time_ranges(interpreter, path)
+    return TFLiteSession(
+        interpreter, str(path), Path(device.name).name if accelerated else None, partitions
+    )
+
+
+def _delegated(interpreter: Any) -> tuple[int, ...]:
+    """Return the numbers of the ops that stand for a delegate's partition."""
+    try:
+        details = interpreter._get_ops_details()
+        return tuple(int(op["index"]) for op in details if op["op_name"] == _DELEGATE)
+    except _UNKNOWN_OPS:
+        return ()
 
 
 class TFLiteSession:
@@ -80,12 +152,20 @@ class TFLiteSession:
     Args:
         interpreter: With its tensors allocated.
         name: The file, for error messages.
+        accelerator: Name of the delegate that was given ops before XNNPACK was.
+        accelerated: Numbers of the ops that stand for its partitions.
 
     Raises:
         InputError: if the inputs or outputs are not those of a classifier of pixels.
     """
 
-    def __init__(self, interpreter: Any, name: str) -> None:
+    def __init__(
+        self,
+        interpreter: Any,
+        name: str,
+        accelerator: str | None = None,
+        accelerated: Collection[int] = (),
+    ) -> None:
         inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
         check_classifier(
             name,
@@ -96,6 +176,7 @@ class TFLiteSession:
             score_dtypes=("float32", "uint8", "int8", "int16"),
         )
         self._interpreter = interpreter
+        self._accelerator, self._accelerated = accelerator, accelerated
         self._input_index: int = inputs[0]["index"]
         self._output_index: int = outputs[0]["index"]
         self._input_table = _input_table(inputs[0], name)
@@ -115,72 +196,92 @@ class TFLiteSession:
         return scores
 
     def placement(self) -> Placement:
-        """Count the ops inside XNNPACK partitions and those left to the built-in kernels."""
+        """Count the ops inside each delegate's partitions and those left to built-in kernels."""
         try:
-            return placement_of(self._interpreter._get_ops_details())
-        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError):
+            return placement_of(
+                self._interpreter._get_ops_details(), self._accelerator, self._accelerated
+            )
+        except _UNKNOWN_OPS:
             # A private method, the only one that tells: it may go away.
             return Placement("unknown: this interpreter does not list its ops", {}, 0)
 
 
-def placement_of(details: Sequence[Mapping[str, Any]]) -> Placement:
+_UNKNOWN_OPS = (AttributeError, KeyError, TypeError, ValueError, RuntimeError)
+
+
+def placement_of(
+    details: Sequence[Mapping[str, Any]],
+    accelerator: str | None = None,
+    accelerated: Collection[int] = (),
+) -> Placement:
     """Read the placement from an interpreter's list of ops.
 
     After delegation LiteRT lists the file's own ops first and then one ``DELEGATE`` op per
-    partition. An op runs inside a partition if it lies on a path from what the partition takes
-    to what it gives, so walking back from the outputs finds the members.
+    partition, whichever delegate it is of. An op runs inside a partition if it lies on a path from
+    what the partition takes to what it gives, so walking back from the outputs finds the members.
 
     Args:
         details: Ops with ``index``, ``op_name``, ``inputs`` and ``outputs`` (tensor numbers).
+        accelerator: Name of the delegate other than XNNPACK, if there is one.
+        accelerated: ``index`` of the partitions that are its.
     """
-    own = [op for op in details if op["op_name"] != "DELEGATE"]
-    partitions = [op for op in details if op["op_name"] == "DELEGATE"]
+    own = [op for op in details if op["op_name"] != _DELEGATE]
+    partitions = [op for op in details if op["op_name"] == _DELEGATE]
     producer = {int(tensor): op for op in own for tensor in op["outputs"]}
-    delegated: set[int] = set()
-    for partition in partitions:
-        given = {int(tensor) for tensor in partition["inputs"]}
-        pending = [int(tensor) for tensor in partition["outputs"]]
-        while pending:
-            op = producer.get(pending.pop())
-            if op is None or op["index"] in delegated:
-                continue
-            delegated.add(op["index"])
-            pending += [int(tensor) for tensor in op["inputs"] if int(tensor) not in given]
+    members = {int(op["index"]): _members(op, producer) for op in partitions}
+    theirs = set[int]().union(*(members[index] for index in members if index in accelerated))
+    delegated = set[int]().union(*members.values())
     left = Counter(str(op["op_name"]) for op in own if op["index"] not in delegated)
-    ops = {_XNNPACK: len(delegated), _KERNELS: left.total()}
-    return Placement(_summary(ops, left, len(partitions)), ops, len(partitions))
+    ops = {_XNNPACK: len(delegated - theirs), _KERNELS: left.total()}
+    counts = {_XNNPACK: len(members.keys() - set(accelerated))}
+    if accelerator is not None:
+        ops = {accelerator: len(theirs), **ops}
+        counts = {accelerator: len(members.keys() & set(accelerated)), **counts}
+    return Placement(_summary(ops, left, counts), ops, len(partitions))
 
 
-def _summary(ops: Mapping[str, int], left: Counter[str], partitions: int) -> str:
+def _members(partition: Mapping[str, Any], producer: Mapping[int, Mapping[str, Any]]) -> set[int]:
+    """Return the ``index`` of the ops inside a partition."""
+    given = {int(tensor) for tensor in partition["inputs"]}
+    pending = [int(tensor) for tensor in partition["outputs"]]
+    found: set[int] = set()
+    while pending:
+        op = producer.get(pending.pop())
+        if op is None or op["index"] in found:
+            continue
+        found.add(op["index"])
+        pending += [int(tensor) for tensor in op["inputs"] if int(tensor) not in given]
+    return found
+
+
+def _summary(ops: Mapping[str, int], left: Counter[str], partitions: Mapping[str, int]) -> str:
+    parts = []
+    for name, count in partitions.items():
+        plural = "partition" if count == 1 else "partitions"
+        inside = f"{name}: {ops[name]} of {sum(ops.values())} ops, {count} {plural}"
+        parts += [inside] if count or name != _XNNPACK else []
     kinds = ", ".join(kind for kind, _ in left.most_common(_NAMED_KINDS))
     more = ", …" if len(left) > _NAMED_KINDS else ""
-    kernels = f"{_KERNELS}: {ops[_KERNELS]} ({kinds}{more})" if left else ""
-    if not partitions:
-        return f"{kernels}, no XNNPACK"
-    plural = "partition" if partitions == 1 else "partitions"
-    inside = f"{_XNNPACK}: {ops[_XNNPACK]} of {sum(ops.values())} ops, {partitions} {plural}"
-    return f"{inside}; {kernels}" if kernels else inside
+    kernels = [f"{_KERNELS}: {ops[_KERNELS]} ({kinds}{more})"] if left else []
+    if not partitions[_XNNPACK] and left:
+        kernels = [f"{kernels[0]}, no {_XNNPACK}"]
+    return "; ".join([*parts, *kernels])
 
 
-def _interpreter_class() -> Any:
+def _interpreter_module() -> tuple[Any, Any]:
+    """Return the interpreter's class and the function that loads its delegates."""
     broken: list[str] = []
-    for package, module in _PACKAGES:
+    for package, name in _PACKAGES:
         if version_of(package) is None:
             continue
-        interpreter_class = _imported(package, module, broken)
-        if interpreter_class is not None:
-            return interpreter_class
+        try:
+            module = importlib.import_module(name)
+            return module.Interpreter, module.load_delegate
+        except (ImportError, AttributeError) as error:
+            # Such as a wheel that was built for another NumPy or a newer C library.
+            broken.append(f"{package} is installed but broken: {' '.join(str(error).split())}")
     reason = f" ({'; '.join(broken)})" if broken else ""
     raise MissingDependencyError(f"running TFLite files needs ai-edge-litert{reason}", _INSTALL)
-
-
-def _imported(package: str, module: str, broken: list[str]) -> Any:
-    try:
-        return importlib.import_module(module).Interpreter
-    except (ImportError, AttributeError) as error:
-        # Such as a wheel that was built for another NumPy or a newer C library.
-        broken.append(f"{package} is installed but broken: {' '.join(str(error).split())}")
-        return None
 
 
 def _refuse_run_time_ranges(interpreter: Any, path: Path) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from edgevit.console import without_native_chatter
-from edgevit.errors import InputError, MissingDependencyError
+from edgevit.errors import InputError
+from edgevit.runtimes.keras_backends import BACKENDS
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -27,18 +26,9 @@ def load_tensorflow() -> None:
 
     Raises:
         MissingDependencyError: if one of them is not installed.
+        InputError: if this process runs Keras on another backend.
     """
-    # Level 3 also hides "failed call to cuInit", which machines without a GPU print as an error.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    try:
-        with without_native_chatter():
-            import keras  # noqa: F401
-            import tensorflow  # noqa: F401
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"training needs TensorFlow and Keras ({error})", "pip install 'edgevit[train]'"
-        ) from None
+    BACKENDS.get("tensorflow").load()
 
 
 def make_deterministic(seed: int) -> None:

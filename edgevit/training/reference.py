@@ -11,7 +11,6 @@ import numpy as np
 
 from edgevit import console, metrics
 from edgevit.bench.protocol import Protocol, measure_latency
-from edgevit.machine import describe_machine
 from edgevit.metrics import Labels, Scores
 from edgevit.run import Reference, ReferenceRecord
 from edgevit.runtimes.keras import KerasSession
@@ -64,9 +63,12 @@ def measure_reference(
     record = ReferenceRecord(
         accuracy=metrics.accuracy(probabilities, examples.labels),
         per_class_top1=per_class_top1(predicted, examples.labels, logits.shape[1]),
-        device=device_name(),
+        device=session.processor,
         latency_ms_p50=latency.latency_ms_p50,
         latency_ms_p90=latency.latency_ms_p90,
+        latency_query_count=latency.query_count,
+        runtime=session.backend.described(),
+        accelerator=session.place.device.kind != "cpu",
     )
     return Measured(Reference(logits, examples.labels, hashes), record)
 
@@ -100,13 +102,3 @@ def write_confusion_picture(folder: Path, reference: Reference, names: Sequence[
     predicted = metrics.top_k(reference.logits, 1)[:, 0]
     counts = metrics.confusion_matrix(predicted, reference.labels, len(names))
     write_confusion(folder / CONFUSION_FILE, counts, names)
-
-
-def device_name() -> str:
-    """Return the name of the first GPU, else of the processor."""
-    import tensorflow as tf
-
-    for gpu in tf.config.list_physical_devices("GPU"):
-        details = tf.config.experimental.get_device_details(gpu)
-        return str(details.get("device_name", gpu.name))
-    return describe_machine().cpu.model

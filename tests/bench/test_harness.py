@@ -2,15 +2,20 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from edgevit.bench import harness, table
+from edgevit.bench import harness, jobs, table
+from edgevit.bench.harness import Plan, run_bench
+from edgevit.bench.jobs import RowJob, Task
 from edgevit.bench.protocol import Protocol
-from edgevit.bench.result import BenchResult, BenchRow, read_result
+from edgevit.bench.result import BenchResult, read_result, write_result
+from edgevit.bench.targets.registry import TARGETS
+from edgevit.bundle import Bundle, write_bundle
 from edgevit.data.dataset import Dataset
 from edgevit.errors import InputError
 from edgevit.machine import logical_cores
@@ -31,93 +36,173 @@ def text_of(result: BenchResult) -> str:
 
 
 @pytest.fixture
-def result(tmp_path: Path, run: Run, bundle: Path, tiny: Protocol) -> BenchResult:
+def plan(bundle: Path, tiny: Protocol) -> Plan:
+    return Plan(paths=(bundle,), target=TARGETS.get("cpu"), threads=(1,), protocol=tiny)
+
+
+@pytest.fixture
+def result(tmp_path: Path, run: Run, bundle: Path, plan: Plan) -> BenchResult:
     broken = make_bundle(tmp_path / "exports" / "broken", run)
     damage(broken)
-    out = tmp_path / "results" / "mine.json"
-    return harness.run_bench([broken, bundle], data=None, threads=1, protocol=tiny, out=out)
+    return run_bench(replace(plan, paths=(broken, bundle)), tmp_path / "results" / "mine.json")
 
 
-def test_run_bench_measures_the_next_row_when_one_fails(result: BenchResult) -> None:
+def test_run_bench_measures_the_next_row_when_one_fails(
+    tmp_path: Path, result: BenchResult
+) -> None:
     failed, measured = result.rows
     assert failed.measurement is None
     assert failed.error is not None
     assert "sha256" in failed.error
     assert measured.error is None
-    assert measured.measurement is not None
-    assert measured.measurement.latency.query_count == 20
-    assert measured.measurement.accuracy.paired is not None
-    assert measured.measurement.placement.partitions == 1
-    assert result.failed_count == 1
-
-
-def test_run_bench_writes_what_it_returns_when_finished(
-    tmp_path: Path, result: BenchResult
-) -> None:
+    found = measured.measurement
+    assert found is not None
+    assert found.latency.query_count == 20
+    assert found.accuracy is not None
+    assert found.accuracy.paired is not None
+    assert found.placement.partitions == 1
+    assert found.end_to_end is not None
+    assert found.end_to_end.latency_ms_p50 > found.latency.latency_ms_min
+    assert found.memory is not None
+    assert 0 < found.memory.baseline_bytes <= found.memory.loaded_bytes
+    assert found.memory.loaded_bytes <= found.memory.peak_bytes
+    assert found.cold_start is not None
+    assert len(found.cold_start.load_ms) == 1
+    assert found.conditions is not None
+    assert (result.failed_count, result.measured_count) == (1, 1)
     assert read_result(tmp_path / "results" / "mine.json") == result
 
 
+def test_run_bench_has_a_row_for_each_number_of_threads_when_several_are_given(
+    tmp_path: Path, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(harness, "logical_cores", lambda: 2)
+    result = run_bench(replace(plan, threads=(1, 2)), tmp_path / "out.json")
+    assert [row.threads for row in result.rows] == [1, 2]
+    assert result.measured_count == 2
+
+
 def test_run_bench_keeps_the_finished_rows_when_interrupted(
-    tmp_path: Path, bundle: Path, tiny: Protocol, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, bundle: Path, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls = []
+    measure, calls = harness.run_in_process, []
 
-    def interrupted(path: Path, *_: object) -> BenchRow:
-        calls.append(path)
-        if len(calls) == 2:
+    def interrupted(task: Task, job: RowJob, answer: type[object]) -> object:
+        calls.append(task)
+        if calls.count("row") == 2:
             raise KeyboardInterrupt
-        return BenchRow("first", str(path), None, "not measured")
+        return measure(task, job, answer)
 
-    monkeypatch.setattr(harness, "_measured_row", interrupted)
+    monkeypatch.setattr(harness, "run_in_process", interrupted)
     out = tmp_path / "out.json"
+    other = shutil.copytree(bundle, bundle.with_name("second"))
+    plan = replace(plan, paths=(bundle, other))
     with pytest.raises(KeyboardInterrupt):
-        harness.run_bench([bundle, bundle], data=None, threads=1, protocol=tiny, out=out)
-    assert [row.name for row in read_result(out).rows] == ["first"]
+        run_bench(plan, out)
+    (kept,) = read_result(out).rows
+    assert kept.measurement is not None
 
 
-def test_run_bench_fails_the_row_when_a_runtime_raises_anything(
-    tmp_path: Path, bundle: Path, tiny: Protocol, monkeypatch: pytest.MonkeyPatch
+def test_run_bench_measures_only_what_is_missing_when_resumed(
+    tmp_path: Path, bundle: Path, plan: Plan
 ) -> None:
-    def explode(*_: object) -> None:
-        raise ZeroDivisionError("inside the runtime")
-
-    monkeypatch.setattr(harness, "open_classifier", explode)
     out = tmp_path / "out.json"
-    result = harness.run_bench([bundle], data=None, threads=1, protocol=tiny, out=out)
-    assert result.rows[0].error == "ZeroDivisionError: inside the runtime"
+    first = run_bench(plan, out)
+    other = make_bundle(
+        bundle.with_name("colours.tflite.again"), Run.load(tmp_path / "runs/colours")
+    )
+    both = run_bench(replace(plan, paths=(other, bundle)), out, resume=True)
+    assert both.rows[1] == first.rows[0]
+    assert both.rows[0].measurement is not None
+    assert read_result(out) == both
+
+
+def test_run_bench_measures_again_when_the_bundle_changed_before_it_resumes(
+    tmp_path: Path, bundle: Path, run: Run, plan: Plan
+) -> None:
+    out = tmp_path / "out.json"
+    first = run_bench(plan, out)
+    shutil.rmtree(bundle)
+    make_bundle(bundle, run, "int8")
+    (row,) = run_bench(plan, out, resume=True).rows
+    assert first.rows[0].measurement is not None
+    assert row.measurement is not None
+    assert row.measurement.model_sha256 != first.rows[0].measurement.model_sha256
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"target": "pi"}, "with another --target"),
+        ({"versions": {"edgevit": "0"}}, "with other versions"),
+        ({"protocol": Protocol("other", True, 1, 0.0)}, "under the other protocol"),
+    ],
+)
+def test_run_bench_refuses_to_resume_when_the_rules_were_others(
+    tmp_path: Path, plan: Plan, change: dict[str, object], words: str
+) -> None:
+    out = tmp_path / "out.json"
+    write_result(out, replace(run_bench(plan, out), **change))  # type: ignore[arg-type]
+    before = out.read_bytes()
+    with pytest.raises(InputError, match=f"{words}.*cannot be resumed"):
+        run_bench(plan, out, resume=True)
+    assert out.read_bytes() == before
+
+
+def test_run_bench_goes_on_when_the_process_of_a_row_dies(
+    tmp_path: Path, plan: Plan, bundle: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deadly = make_bundle(bundle.with_name("deadly"), run)
+    crash = f"import os, sys; 'row' in sys.argv and {str(deadly)!r} in open(sys.argv[2]).read() "
+    monkeypatch.setattr(jobs, "_CHILD", f"{crash}and os.abort(); {jobs._CHILD}")
+    result = run_bench(replace(plan, paths=(deadly, bundle)), tmp_path / "out.json")
+    assert result.rows[0].error == "its process died: SIGABRT"
+    assert result.rows[1].measurement is not None
 
 
 def test_run_bench_refuses_when_there_are_more_threads_than_cores(
-    tmp_path: Path, bundle: Path, tiny: Protocol
+    tmp_path: Path, plan: Plan
 ) -> None:
     threads = logical_cores() + 1
     with pytest.raises(InputError, match=f"{threads} threads on a machine of"):
-        harness.run_bench(
-            [bundle], data=None, threads=threads, protocol=tiny, out=tmp_path / "out.json"
-        )
+        run_bench(replace(plan, threads=(threads,)), tmp_path / "out.json")
+    assert not (tmp_path / "out.json").exists()
 
 
 def test_run_bench_names_the_option_when_the_photos_are_not_here(
-    tmp_path: Path, dataset: Dataset, bundle: Path, tiny: Protocol
+    tmp_path: Path, dataset: Dataset, plan: Plan
 ) -> None:
     dataset.root.rename(tmp_path / "elsewhere")
     out = tmp_path / "out.json"
-    result = harness.run_bench([bundle], data=None, threads=1, protocol=tiny, out=out)
-    assert "--data DIR" in str(result.rows[0].error)
-    given = tmp_path / "elsewhere"
-    result = harness.run_bench([bundle], data=given, threads=1, protocol=tiny, out=out)
-    assert result.rows[0].error is None
+    assert "--data DIR" in str(run_bench(plan, out).rows[0].error)
+    given = replace(plan, photos=tmp_path / "elsewhere")
+    assert run_bench(given, out).rows[0].error is None
+
+
+def test_run_bench_scores_so_many_photos_when_limited(tmp_path: Path, plan: Plan) -> None:
+    (row,) = run_bench(replace(plan, image_limit=3), tmp_path / "out.json").rows
+    assert row.measurement is not None
+    assert row.measurement.evaluation.image_count == 3
 
 
 def test_run_bench_says_other_photos_when_the_data_set_differs(
-    tmp_path: Path, dataset: Dataset, bundle: Path, tiny: Protocol
+    tmp_path: Path, dataset: Dataset, plan: Plan
 ) -> None:
     record = dataset.root / "dataset.json"
     body = json.loads(record.read_text())
     record.write_text(json.dumps({**body, "source": "elsewhere"}))
-    out = tmp_path / "out.json"
-    result = harness.run_bench([bundle], data=None, threads=1, protocol=tiny, out=out)
-    assert "measured on other photos" in text_of(result)
+    assert "measured on other photos" in text_of(run_bench(plan, tmp_path / "out.json"))
+
+
+def test_run_bench_warns_when_photos_were_calibrated_on(
+    tmp_path: Path, dataset: Dataset, bundle: Path, plan: Plan
+) -> None:
+    record = Bundle.load(bundle).record
+    seen = dataset.split("test").hashes()[:5]
+    write_bundle(
+        bundle, replace(record, source=replace(record.source, calibration_image_sha256=seen))
+    )
+    assert "calibrated on 5 of these 12 photos" in text_of(run_bench(plan, tmp_path / "out.json"))
 
 
 def test_print_result_cuts_nothing_when_the_output_is_no_terminal(result: BenchResult) -> None:
@@ -155,7 +240,7 @@ def test_print_result_gives_the_reference_first_and_the_failure_last(result: Ben
 def test_notes_are_honest_when_the_protocol_is_quick(result: BenchResult) -> None:
     text = "\n".join(table.notes(result))
     assert "Not comparable" in text
-    assert "1 thread, one photo at a time" in text
+    assert "one photo at a time" in text
     assert (
         "colours.tflite.fp32: 12 images cannot show that the drop is at most 0.3 points: even "
         "without a single flip the interval would reach +14.00; 652 images could."

@@ -7,7 +7,18 @@ import numpy as np
 import pytest
 
 from edgevit.bench import protocol
-from edgevit.bench.protocol import FULL, QUICK, LatencyResult, Protocol, measure_latency, summarise
+from edgevit.bench.protocol import (
+    FULL,
+    QUICK,
+    LatencyResult,
+    Protocol,
+    Repeats,
+    measure_latency,
+    measure_queries,
+    measure_repeats,
+    measure_sustained,
+    summarise,
+)
 from edgevit.errors import InputError
 from edgevit.preprocessing import Pixels
 
@@ -49,19 +60,58 @@ def test_measure_latency_meets_the_minimum_time_when_the_model_is_fast() -> None
 
 
 def test_measure_latency_meets_the_minimum_queries_when_the_model_is_slow() -> None:
-    result, _ = timed(QUICK, forever(1000))
-    assert result.query_count == 100
-    assert result.warmup_count == 10
+    model = FakeModel(forever(1000))
+    result, _ = measure_repeats(model.invoke, IMAGES, QUICK, model.clock)
+    assert result.query_count >= 100
+    assert result.warmup_count == 3 * 10
 
 
 def test_rules_are_those_of_the_protocol_when_imported() -> None:
     assert (FULL.min_queries, FULL.min_seconds, FULL.comparable) == (1024, 60.0, True)
-    assert (QUICK.min_queries, QUICK.min_seconds, QUICK.comparable) == (100, 10.0, False)
+    assert (FULL.repeats, FULL.cold_starts) == (3, 5)
+    # All repeats of a quick measurement together meet 100 queries and 10 s.
+    assert QUICK.repeats * QUICK.min_queries >= 100
+    assert QUICK.repeats * QUICK.min_seconds == pytest.approx(10)
+    assert not QUICK.comparable
 
 
 @pytest.mark.parametrize("rules", [FULL, QUICK])
 def test_measure_latency_says_comparable_when_the_protocol_is(rules: Protocol) -> None:
     assert timed(rules, forever(500))[0].comparable is rules.comparable
+
+
+def test_measure_repeats_keeps_the_repeats_apart_when_the_device_slows_down() -> None:
+    rules = Protocol("tiny", False, 4, 0.0, 10, 0.0, 0.0, repeats=3)
+    times = [*forever_list(10, 14), *forever_list(20, 14), *forever_list(30, 14)]
+    model = FakeModel(times)
+    waits = iter((5.0, 7.0))
+    latency, repeats = measure_repeats(
+        model.invoke, IMAGES, rules, model.clock, cool_down=lambda: next(waits)
+    )
+    assert repeats == Repeats((10.0, 20.0, 30.0), (5.0, 7.0))
+    assert repeats.spread == pytest.approx(2.0)
+    assert latency.query_count == 12
+    assert latency.warmup_count == 30
+    assert latency.latency_ms_p50 == 20.0
+
+
+def test_repeats_refuse_when_there_is_none() -> None:
+    with pytest.raises(ValueError, match="at least one repeat"):
+        Repeats(())
+
+
+def test_measure_queries_takes_any_work_when_it_is_not_an_image() -> None:
+    seen: list[bytes] = []
+    rules = Protocol("tiny", False, 3, 0.0, 1, 0.0, 0.0)
+    measure_queries(seen.append, [b"one", b"two"], rules)
+    assert seen == [b"one", b"two", b"one", b"two"]
+
+
+def test_measure_sustained_sees_the_minute_in_which_the_device_slows_down() -> None:
+    model = FakeModel([*forever_list(100, 600), *forever_list(200, 300)])
+    first, second = measure_sustained(model.invoke, IMAGES, 2, model.clock)
+    assert (first.query_count, first.latency_ms_p50, first.latency_ms_p90) == (600, 100, 100)
+    assert (second.query_count, second.latency_ms_p50) == (300, 200)
 
 
 def test_warm_up_goes_on_when_the_times_still_fall() -> None:

@@ -12,6 +12,7 @@ from edgevit.bench.protocol import Protocol
 from edgevit.bench.result import read_result
 from edgevit.cli.main import main
 from edgevit.data.dataset import Dataset
+from edgevit.machine import describe_machine
 from edgevit.run import Run
 from tests.bench.standin import make_bundle, photo_of
 
@@ -21,7 +22,7 @@ def in_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Work in an empty folder, with timing rules that take no time."""
     monkeypatch.chdir(tmp_path)
     for name in ("FULL", "QUICK"):
-        monkeypatch.setattr(protocol, name, Protocol(name.lower(), False, 20, 0.0, 2, 0.0, 0.0))
+        monkeypatch.setattr(protocol, name, Protocol(name.lower(), False, 20, 0.0, 2, 0.0, 0.0, cold_starts=1))
 
 
 def damage(bundle: Path) -> None:
@@ -34,7 +35,7 @@ def test_bench_measures_every_export_when_none_is_named(
     bundle: Path, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make_bundle(bundle.parent / "colours.tflite.int8", run, "int8")
-    assert main(["bench"]) == 0
+    assert main(["bench", "--threads", "1"]) == 0
     captured = capsys.readouterr()
     assert "colours.tflite.fp32" in captured.out
     assert "colours.tflite.int8" in captured.out
@@ -48,11 +49,95 @@ def test_bench_returns_1_and_prints_the_others_when_a_bundle_is_damaged(
 ) -> None:
     broken = make_bundle(bundle.parent / "broken", run)
     damage(broken)
-    assert main(["bench", "--quick", str(broken), str(bundle), "--out", "out.json"]) == 1
+    assert main(
+        ["bench", "--quick", str(broken), str(bundle), "--threads", "1", "--out", "out.json"]
+    ) == 1
     out = capsys.readouterr().out
     assert "sha256" in out
     assert "100.00" in out
     assert [row.error is None for row in read_result(Path("out.json")).rows] == [False, True]
+
+
+def test_bench_takes_one_and_all_cores_when_no_threads_are_named(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgevit.bench.targets.base.cpu_affinity", lambda: (0, 1))
+    assert main(["bench", str(bundle), "--out", "out.json"]) == 0
+    cores = {1, min(2, describe_machine().cpu.physical_cores or 2)}
+    assert {row.threads for row in read_result(Path("out.json")).rows} == cores
+
+
+@pytest.mark.parametrize("threads", ["one", "1,,2", "1;2", "0", "-1"])
+def test_bench_returns_2_when_threads_are_no_numbers(bundle: Path, threads: str) -> None:
+    assert main(["bench", str(bundle), f"--threads={threads}"]) == 2
+    assert not Path("results").exists()
+
+
+def test_pack_and_bench_give_the_paired_drop_when_all_else_is_gone(
+    bundle: Path, run: Run, dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["pack", str(bundle.parent), "-o", "device/bench.zip"]) == 0
+    assert "1 bundle, 12 photos" in capsys.readouterr().out
+    for folder in (bundle.parent, run.root, dataset.root):
+        shutil.rmtree(folder)
+    assert main(["bench", "device/bench.zip", "--threads", "1", "--out", "out.json"]) == 0
+    (row,) = read_result(Path("out.json")).rows
+    assert row.measurement is not None
+    assert row.measurement.accuracy is not None
+    assert row.measurement.accuracy.paired is not None
+    assert row.measurement.evaluation.source == "device/bench.zip"
+    assert row.measurement.end_to_end is not None
+    assert [path.name for path in Path("device").iterdir()] == ["bench.zip"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["bench.zip", "other.zip"], "one pack"),
+        (["bench.zip", "--data", "data"], "brings its own photos"),
+        (["bench.zip", "--images", "3"], "brings its own photos"),
+        (["missing.zip"], "there is no pack at missing.zip"),
+        (["exports/a", "--ssh", "pi@host"], "one pack"),
+        (["bench.zip", "--adb"], "--benchmark-model PATH"),
+    ],
+)
+def test_bench_returns_2_when_a_pack_is_misused(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bench", *arguments]) == 2
+    assert words in capsys.readouterr().err
+    assert not Path("results").exists()
+
+
+def test_bench_resumes_when_a_result_is_there(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["bench", str(bundle), "--threads", "1", "--out", "out.json"]
+    assert main(arguments) == 0
+    before = read_result(Path("out.json")).rows
+    assert main([*arguments, "--resume"]) == 0
+    assert read_result(Path("out.json")).rows == before
+    assert "kept from the earlier run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("required", [False, True])
+def test_bench_returns_1_and_says_why_when_the_accelerator_is_absent(
+    bundle: Path, required: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["bench", str(bundle), "--target", "npu", "--threads", "1", "--out", "out.json"]
+    assert main([*arguments, *(["--require-device"] if required else [])]) == 1
+    rows = read_result(Path("out.json")).rows
+    assert all(row.measurement is None for row in rows)
+    reasons = [row.error if required else row.absent for row in rows]
+    assert all(reasons)
+    assert str(reasons[0]) in capsys.readouterr().out
+
+
+def test_bench_returns_2_when_the_machine_is_no_pi(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bench", str(bundle), "--target", "pi"]) == 2
+    assert "Raspberry Pi" in capsys.readouterr().err
 
 
 def test_bench_returns_2_when_there_are_more_threads_than_cores(

@@ -13,107 +13,83 @@ import pytest
 import edgevit
 from edgevit import machine
 from edgevit.cli.main import main
-from edgevit.machine import describe_machine
-
-_PI_5_CPU = """\
-processor\t: 0
-BogoMIPS\t: 108.00
-Features\t: fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm asimddp
-CPU implementer\t: 0x41
-CPU architecture: 8
-CPU variant\t: 0x4
-CPU part\t: 0xd0b
-CPU revision\t: 1
-"""
-_PI_5_MODEL = "Raspberry Pi 5 Model B Rev 1.0"
+from tests import devices
+from tests.devices import FakeDevice
 
 
-def write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-
-
-@pytest.fixture
-def pi(tmp_path: Path) -> Path:
-    root = tmp_path / "pi"
-    cores = "\n".join(_PI_5_CPU.replace("processor\t: 0", f"processor\t: {n}") for n in range(4))
-    write(root / "proc/cpuinfo", cores)
-    write(root / "proc/device-tree/model", f"{_PI_5_MODEL}\0")
-    write(root / "etc/os-release", 'NAME="Debian"\nPRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\n')
-    write(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "ondemand\n")
-    return root
+def doctor_lines(
+    device: FakeDevice, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> dict[str, str]:
+    """What `edgevit doctor` says about a device, by the name of the line."""
+    monkeypatch.setattr(machine, "SYSTEM_ROOT", device.root)
+    assert main(["doctor"]) == 0
+    text = capsys.readouterr().out.partition("Machine\n")[2].partition("\n\n")[0]
+    return {line[2:19].rstrip(): line[20:] for line in text.splitlines()}
 
 
 def test_doctor_json_describes_the_board_when_on_a_pi(
-    pi: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(machine, "SYSTEM_ROOT", pi)
+    monkeypatch.setattr(machine, "SYSTEM_ROOT", devices.pi_5(tmp_path).root)
     assert main(["doctor", "--json"]) == 0
     seen = json.loads(capsys.readouterr().out)["machine"]
-    assert seen["board"] == _PI_5_MODEL
+    assert seen["board"] == "Raspberry Pi 5 Model B Rev 1.0"
+    assert seen["revision"]["code"] == "c04170"
     assert seen["cpu"]["model"] == "Cortex-A76"
-    assert seen["cpu"]["governor"] == "ondemand"
+    assert seen["cpu"]["clocks"][0]["governor"] == "ondemand"
     assert seen["cpu"]["features"]["asimddp"] is True
     assert seen["cpu"]["features"]["i8mm"] is False
     assert seen["system"].startswith("Debian GNU/Linux 12 (bookworm)")
+    assert seen["throttled"] == 0
     assert seen["accelerators"] == []
 
 
-def test_doctor_says_none_seen_when_there_is_no_accelerator(
-    pi: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_doctor_describes_the_board_when_on_a_pi(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(machine, "SYSTEM_ROOT", pi)
-    assert main(["doctor"]) == 0
-    out = capsys.readouterr().out
-    assert "accelerators      none seen" in out
-    assert "without           i8mm bf16 sve" in out
+    lines = doctor_lines(devices.pi_5(tmp_path), monkeypatch, capsys)
+    assert lines["board"] == "Raspberry Pi 5 Model B Rev 1.0"
+    assert lines["revision"] == "c04170 (5, 1.0, BCM2712, 4.0 GiB fitted, Sony UK)"
+    assert lines["chip"] == "brcm,bcm2712"
+    assert lines["cores"] == "4 physical, 4 logical"
+    assert lines["without"] == "i8mm bf16 sve"
+    assert lines["governor"] == "ondemand"
+    assert lines["clocks"] == "1500–2400 MHz on cores 0-3, now 1500"
+    assert lines["temperature"] == "48.3 °C"
+    assert lines["throttling"] == "none seen"
+    assert lines["power supply"] == "5000 mA"
+    assert lines["memory"] == "4.0 GiB, 3.0 GiB available, 0.5 GiB swap"
+    assert lines["accelerators"] == "none seen"
+    assert "userland" not in lines
 
 
-def test_describe_machine_counts_a_feature_only_when_every_core_has_it(pi: Path) -> None:
-    little = _PI_5_CPU.replace(" asimddp", "").replace("0xd0b", "0xd03")
-    write(pi / "proc/cpuinfo", f"{_PI_5_CPU}\n{little}")
-    cpu = describe_machine(pi).cpu
-    assert cpu.model == "Cortex-A76 + Cortex-A53"
-    assert cpu.features["asimddp"] is False
-    assert cpu.features["asimd"] is True
+def test_doctor_says_what_is_wrong_when_a_pi_is_not_at_its_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pi = devices.pi_4_with_32_bit_system(tmp_path)
+    pi.set_throttled_file(0x50001)
+    pi.write("sys/devices/system/cpu/cpufreq/policy0/scaling_max_freq", "1000000")
+    lines = doctor_lines(pi, monkeypatch, capsys)
+    assert lines["throttling"] == "under-voltage, under-voltage since boot, throttled since boot"
+    assert lines["userland"].startswith("32-bit on a 64-bit kernel")
+    assert lines["clocks"].startswith("600–1000 MHz (limited, the hardware has 1500) on cores 0-3")
 
 
-def test_describe_machine_gives_the_numbers_when_the_arm_core_is_unknown(pi: Path) -> None:
-    write(pi / "proc/cpuinfo", _PI_5_CPU.replace("0xd0b", "0xfff"))
-    assert describe_machine(pi).cpu.model == "Arm implementer 0x41 part 0xfff"
+def test_doctor_leaves_out_what_a_pc_does_not_have_when_on_a_pc(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = doctor_lines(devices.pc_with_amx(tmp_path), monkeypatch, capsys)
+    assert lines["board"] == "Dell Inc. Precision 5860 Tower"
+    assert "amx_int8" in lines["features"]
+    assert not {"revision", "chip", "throttling", "power supply", "runs in"} & set(lines)
 
 
-def test_describe_machine_sees_accelerators_when_their_files_are_there(pi: Path) -> None:
-    write(pi / "dev/dri/renderD128", "")
-    write(pi / "sys/class/drm/renderD128/device/uevent", "DRIVER=v3d\n")
-    write(pi / "dev/accel/accel0", "")
-    write(pi / "dev/apex_0", "")
-    write(pi / "sys/bus/usb/devices/2-1/idVendor", "18d1\n")
-    write(pi / "sys/bus/usb/devices/2-1/idProduct", "9302\n")
-    write(pi / "proc/driver/nvidia/gpus/0/information", "Model: \t NVIDIA Orin\nIRQ: 1\n")
-    seen = [(item.kind, item.name) for item in describe_machine(pi).accelerators]
-    assert seen == [
-        ("gpu", "NVIDIA Orin"),
-        ("gpu", "/dev/dri/renderD128 (driver v3d)"),
-        ("npu", "/dev/accel/accel0"),
-        ("edge-tpu", "/dev/apex_0"),
-        ("edge-tpu", "Coral USB (2-1)"),
-    ]
-
-
-def test_describe_machine_reads_x86_flags_when_on_x86(pi: Path) -> None:
-    write(pi / "proc/cpuinfo", "model name\t: A CPU\nflags\t\t: fpu avx2 amx_int8\n")
-    cpu = describe_machine(pi).cpu
-    assert cpu.model == "A CPU"
-    assert {name for name, present in cpu.features.items() if present} == {"avx2", "amx_int8"}
-
-
-def test_describe_machine_survives_when_the_kernel_gives_no_files(tmp_path: Path) -> None:
-    seen = describe_machine(tmp_path)
-    assert seen.cpu.model
-    assert seen.cpu.features == {}
-    assert seen.board is None
-    assert seen.cpu.logical_cores >= 1
+def test_doctor_says_unknown_when_there_is_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = doctor_lines(FakeDevice(tmp_path), monkeypatch, capsys)
+    assert (lines["memory"], lines["features"]) == ("unknown", "none known")
+    assert "clocks" not in lines
 
 
 @pytest.fixture

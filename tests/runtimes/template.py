@@ -23,7 +23,7 @@ from edgevit.export.ops import Dense, Input, Reshape, Softmax
 from edgevit.export.precision import Precision
 from edgevit.export.registry import LOWERINGS
 from edgevit.preprocessing import Preprocessing
-from edgevit.runtimes.base import Runtime, Session
+from edgevit.runtimes.base import CPU_DEVICE, DeviceKind, Runtime, Session
 from edgevit.runtimes.classifier import predict_all
 from edgevit.runtimes.registry import RUNTIMES
 from tests.bench.standin import CHANNEL, COLOURS, SIZE, photo_of
@@ -235,6 +235,72 @@ class RuntimeTemplate:
         monkeypatch.setattr(sys, "meta_path", [_BrokenFinder(self.module), *sys.meta_path])
         with pytest.raises(MissingDependencyError, match=r"libnone\.so\.6: cannot open"):
             self.runtime.open(path, 1)  # in one line
+
+    def test_preload_imports_what_open_needs_when_installed(self, tmp_path: Path) -> None:
+        code = (
+            "import sys; from pathlib import Path\n"
+            "from edgevit.runtimes.registry import RUNTIMES\n"
+            f"RUNTIMES.get({self.format_name!r}).preload()\n"
+            f"assert {self.module!r} in sys.modules\n"
+            "before = set(sys.modules)\n"
+            f"RUNTIMES.get({self.format_name!r}).open(Path(sys.argv[1]), 1)\n"
+            "packages = {name.partition('.')[0] for name in set(sys.modules) - before}\n"
+            f"assert {self.module.partition('.')[0]!r} not in packages, packages"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(self.write(tmp_path))],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+
+    def test_preload_names_the_command_when_the_runtime_is_not_installed(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, self.module, None)
+        with pytest.raises(MissingDependencyError) as caught:
+            self.runtime.preload()
+        assert caught.value.remedy == f"pip install 'edgevit[{self.format_name}]'"
+
+    def test_devices_begin_with_the_cpu_when_asked_for_cpus(self) -> None:
+        first = self.runtime.devices("cpu", None)[0]
+        assert (first.device, first.absent) == (CPU_DEVICE, "")
+
+    @pytest.mark.parametrize("kind", ["npu", "gpu"])
+    def test_devices_say_why_when_there_is_none(self, kind: DeviceKind) -> None:
+        supports = self.runtime.devices(kind, None)
+        assert supports
+        for support in supports:
+            assert support.device.kind == kind
+            assert support.device.name
+            assert "\n" not in support.absent
+        if all(support.absent for support in supports):  # as on a machine without an accelerator
+            assert any(word in supports[0].absent for word in ("install", "give"))  # the remedy
+
+    @pytest.mark.parametrize("kind", ["cpu", "npu", "gpu"])
+    def test_devices_name_the_command_when_the_runtime_is_not_installed(
+        self, kind: DeviceKind, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(f"edgevit.runtimes.{self.format_name}.version_of", lambda package: None)
+        (support,) = self.runtime.devices(kind, None)
+        assert support.device.kind == kind
+        assert support.absent.endswith(
+            f"is not installed: pip install 'edgevit[{self.format_name}]'"
+        )
+
+    def test_share_is_whole_when_the_cpu_is_the_device(self, tmp_path: Path) -> None:
+        path = self.write(tmp_path)
+        ops, times, detail = self.runtime.accelerator_share(path, 1, CPU_DEVICE, PHOTOS[:2])
+        assert ops == 1
+        assert times in (1, None)
+        assert "ops" in detail or "nodes" in detail
+
+    def test_answers_are_the_same_when_the_cpu_is_named(self, tmp_path: Path) -> None:
+        path = self.write(tmp_path)
+        named = predict_all(self.runtime.open(path, 1, CPU_DEVICE), PHOTOS)
+        np.testing.assert_array_equal(named, predict_all(self.runtime.open(path, 1), PHOTOS))
 
     def test_nothing_is_printed_and_no_toolchain_loaded_when_all_is_well(
         self, tmp_path: Path

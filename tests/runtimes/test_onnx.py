@@ -8,7 +8,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from edgevit.runtimes.onnx import CPU, OnnxSession, open_session
+from edgevit.runtimes.onnx import OnnxSession, open_session
+from edgevit.runtimes.onnx_providers import CPU
 from tests.bench.standin import SIZE
 from tests.runtimes.template import PHOTOS, RuntimeTemplate
 

@@ -1,0 +1,1 @@
+"""What a benchmark can be pointed at: the CPU, a Raspberry Pi, accelerators."""
