@@ -290,22 +290,24 @@ def _branch(group: list[_Found], training: Step, references: list[_Found]) -> Br
 
 
 def _anchor(found: _Found, references: list[_Found]) -> _Found | None:
-    """Return the Keras measurement that differs least: the same device and threads."""
+    """Return the Keras measurement that differs least: the same device, the same threads if any."""
     same = [
         reference
         for reference in references
-        if reference.machine == found.machine
-        and (reference.row.device, reference.row.threads) == (found.row.device, found.row.threads)
+        if reference.machine == found.machine and reference.row.device == found.row.device
     ]
-    return same[0] if same else None
+    return min(same, key=lambda item: item.row.threads != found.row.threads, default=None)
 
 
 def _changed_by(found: _Found, anchor: _Found | None, training: Step) -> tuple[str, ...]:
     measurement = found.measurement
     precision = (FULL_PRECISION, measurement.precision)
     if anchor is not None:
-        runtime = (anchor.measurement.format, measurement.format)
-        return _changes(runtime=runtime, precision=precision)
+        return _changes(
+            runtime=(anchor.measurement.format, measurement.format),
+            threads=(str(anchor.row.threads), str(found.row.threads)),
+            precision=precision,
+        )
     same_device = _is_trained_on(found, measurement.reference)
     return _changes(
         device=None if same_device else (training.device, found.device),

@@ -188,8 +188,8 @@ def measure_repeats(
 
     Args:
         invoke: Takes ``uint8 [1, height, width, 3]``; returns when the answer is there.
-        images: Real photos, ``uint8 [n, height, width, 3]``, used in order, over and over. They
-            are copied to memory first.
+        images: Real photos in memory, ``uint8 [n, height, width, 3]``, used in order, over and
+            over.
         protocol: When to stop.
         clock: Nanoseconds, monotonic.
         cool_down: Called between two repeats; returns the seconds that it waited.
@@ -202,9 +202,7 @@ def measure_repeats(
     """
     if len(images) == 0:
         raise InputError("there is no photo to time with", "Prepare a data set with test photos")
-    held = np.array(images, dtype=np.uint8, subok=False)
-    queries = [held[index : index + 1] for index in range(len(held))]
-    return measure_queries(invoke, queries, protocol, clock, cool_down)
+    return measure_queries(invoke, _one_by_one(images), protocol, clock, cool_down)
 
 
 def measure_queries(
@@ -242,12 +240,11 @@ def measure_sustained(
 
     Args:
         invoke: Takes ``uint8 [1, height, width, 3]``.
-        images: Real photos, ``uint8 [n, height, width, 3]``.
+        images: Real photos in memory, ``uint8 [n, height, width, 3]``.
         minutes: At least 1.
         clock: Nanoseconds, monotonic.
     """
-    held = np.array(images, dtype=np.uint8, subok=False)
-    endless = itertools.cycle([held[index : index + 1] for index in range(len(held))])
+    endless = itertools.cycle(_one_by_one(images))
     minute = Protocol("minute", False, min_queries=1, min_seconds=60.0)
     found = []
     with _without_garbage_collection():
@@ -256,6 +253,12 @@ def measure_sustained(
             p50, p90 = np.percentile(milliseconds, [50, 90]).tolist()
             found.append(SustainedMinute(len(milliseconds), p50, p90))
     return tuple(found)
+
+
+def _one_by_one(images: Pixels) -> list[Pixels]:
+    # A memory map would be read from the disk while it is timed.
+    held = np.array(images, subok=False) if isinstance(images, np.memmap) else images
+    return [held[index : index + 1] for index in range(len(held))]
 
 
 def summarise(

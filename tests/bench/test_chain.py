@@ -53,10 +53,22 @@ def test_chain_keeps_to_the_runtime_when_keras_was_measured_in_another_result() 
     assert chain.branches[0].steps[0].changed == ("runtime: keras-jax → tflite",)
 
 
-def test_chain_ignores_keras_when_it_had_other_threads() -> None:
-    keras = row("pets", threads=4, precision="fp32", format_name="keras")
-    (chain,) = build_chains([result(keras, row(precision="fp32"))])
-    assert chain.branches[0].steps[0].changed[0].startswith("device: ")
+def test_chain_names_the_threads_when_keras_had_others() -> None:
+    keras = [row("pets", threads=n, precision="fp32", format_name="keras") for n in (4, 2)]
+    exports = [row(precision="fp32", threads=n) for n in (1, 2)]
+    (chain,) = build_chains([result(*keras, *exports)])
+    one, two = (branch.steps[0] for branch in chain.branches)
+    assert one.changed == ("runtime: keras → tflite", "threads: 4 → 1")
+    assert two.changed == ("runtime: keras → tflite",)
+
+
+@pytest.mark.parametrize("elsewhere", ["machine", "device"])
+def test_chain_ignores_keras_when_it_ran_elsewhere(elsewhere: str) -> None:
+    device = "gpu GPU.0" if elsewhere == "device" else "cpu"
+    keras = row("pets", device=device, precision="fp32", format_name="keras")
+    machine = SERVER if elsewhere == "machine" else PI
+    (chain,) = build_chains([result(keras, machine=machine), result(row(precision="fp32"))])
+    assert chain.branches[0].steps[0].changed[0].startswith("device: NVIDIA H100")
 
 
 def test_chain_says_that_causes_are_mixed_when_the_fp32_export_is_missing() -> None:

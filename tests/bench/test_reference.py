@@ -144,11 +144,8 @@ def test_reference_names_the_device_when_it_cannot_compute_the_model(
 
 
 @needs_tensorflow
-@pytest.mark.parametrize("batch_size", [1, 5, 12])
-def test_accuracy_is_the_same_when_the_batches_are_of_any_size(
-    keras_run: Run, batch_size: int
-) -> None:
-    accuracy = measurement_of(measured(keras_run, batch_size)).accuracy
+def test_accuracy_is_the_same_when_the_last_batch_is_not_full(keras_run: Run) -> None:
+    accuracy = measurement_of(measured(keras_run, batch_size=5)).accuracy
     assert accuracy is not None
     assert accuracy.accuracy.loss == pytest.approx(
         keras_run.record.reference.accuracy.loss, abs=1e-5

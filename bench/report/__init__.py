@@ -1,0 +1,1 @@
+"""Results of many devices as one page and one table."""
