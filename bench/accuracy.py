@@ -96,8 +96,7 @@ def check_classes(model: Labelled, photos: EvaluationSet) -> None:
     for index, (of_photos, of_model) in enumerate(zip(classes, labels, strict=True)):
         if of_photos != of_model:
             raise InputError(
-                f"class {index} is {of_photos!r} in the data set and {of_model!r} in "
-                f"{model.name}",
+                f"class {index} is {of_photos!r} in the data set and {of_model!r} in {model.name}",
                 remedy,
             )
 
@@ -150,8 +149,7 @@ def find_run(origin: Origin) -> Path:
     if not tried:
         raise InputError(
             f"the run {origin.run_name} is not here",
-            f"Copy its {RUN_FILE} and {REFERENCE_FILE} to {origin.run_paths[-1]} for a "
-            "paired drop",
+            f"Copy its {RUN_FILE} and {REFERENCE_FILE} to {origin.run_paths[-1]} for a paired drop",
         )
     for path in tried:
         if storage.sha256_of_file(path / RUN_FILE) == origin.run_sha256:

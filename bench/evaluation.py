@@ -38,8 +38,10 @@ class PixelRows:
         rows: Which of its rows these are, in order; ``None`` for all.
     """
 
-    def __init__(self, pixels: np.memmap, rows: npt.NDArray[np.int64] | None = None) -> None:  # type: ignore[type-arg]
-        self._path = pixels.filename
+    def __init__(self, pixels: Pixels, rows: npt.NDArray[np.int64] | None = None) -> None:
+        if not isinstance(pixels, np.memmap) or pixels.filename is None:
+            raise TypeError("these pixels are not mapped from a file")
+        self._path = Path(pixels.filename)
         self._offset = int(pixels.offset)
         self._shape = pixels.shape[1:]
         self._row_bytes = int(np.prod(self._shape))
@@ -54,7 +56,7 @@ class PixelRows:
         pixels = np.empty((len(rows), *self._shape), dtype=np.uint8)
         for index, row in enumerate(rows):
             offset = self._offset + int(row) * self._row_bytes
-            read = np.fromfile(self._path, np.uint8, self._row_bytes, offset=offset)  # type: ignore[arg-type]
+            read = np.fromfile(self._path, np.uint8, self._row_bytes, offset=offset)
             pixels[index] = read.reshape(self._shape)
         return pixels
 
@@ -94,7 +96,7 @@ class EvaluationSet(Protocol):
         """
 
     def encoded(self) -> tuple[bytes, ...]:
-        """Return up to :data:`ENCODED_PHOTOS` photo files; fewer or none where they are not here."""
+        """Return up to :data:`ENCODED_PHOTOS` photo files; fewer where they are not here."""
 
 
 class DatasetPhotos:
@@ -131,10 +133,7 @@ class DatasetPhotos:
 
     def pixels(self, preprocessing: Preprocessing) -> PixelRows:
         """Return the photos in the model's geometry, from the data set's cache."""
-        mapped = self._dataset.pixels(self.split, preprocessing)
-        if not isinstance(mapped, np.memmap):
-            raise TypeError("the pixel cache is read through memory maps")
-        return PixelRows(mapped, self._rows)
+        return PixelRows(self._dataset.pixels(self.split, preprocessing), self._rows)
 
     def encoded(self) -> tuple[bytes, ...]:
         """Return photo files that are still as they were when the data set was made."""
@@ -192,9 +191,7 @@ class PackedPhotos:
     """
 
     def __init__(self, folder: Path, source: str | None = None) -> None:
-        record = documents.read(
-            folder / EVALUATION_FILE, KIND, SCHEMA_VERSION, PackedPhotosRecord
-        )
+        record = documents.read(folder / EVALUATION_FILE, KIND, SCHEMA_VERSION, PackedPhotosRecord)
         storage.verify_files(folder, record.files, _DAMAGED_REMEDY)
         self._folder = folder
         self._record = record
@@ -294,5 +291,5 @@ def evenly_chosen(labels: Labels, limit: int | None) -> npt.NDArray[np.int64]:
 
 
 def spread(count: int, wanted: int) -> npt.NDArray[np.int64]:
-    """Return at most ``wanted`` of ``count`` positions, evenly spread, first and last among them."""
+    """Return at most ``wanted`` of ``count`` positions, evenly spread from first to last."""
     return np.linspace(0, max(count - 1, 0), min(count, wanted)).round().astype(np.int64)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from edgevit import console
 from edgevit.bench import conditions, protocol
 from edgevit.bench.accuracy import check_classes, evaluate
@@ -97,9 +95,7 @@ def _cool_down(job: RowJob) -> Callable[[], float]:
     return lambda: conditions.wait_until_cool(start)
 
 
-def _end_to_end(
-    job: RowJob, classifier: Classifier, photos: EvaluationSet
-) -> LatencyResult | None:
+def _end_to_end(job: RowJob, classifier: Classifier, photos: EvaluationSet) -> LatencyResult | None:
     """Time a photo's way from its file, held in memory, to its best label."""
     encoded = photos.encoded()
     if not encoded:

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgevit.bench.accuracy import AccuracyResult
+from edgevit.bench.chain import build_chains
 from edgevit.bench.result import BenchResult, BenchRow, Measurement
 from edgevit.metrics import CLAIM_POINTS, claim, unpaired_half_width_points
 from edgevit.run import ReferenceRecord
@@ -98,7 +99,9 @@ def _all_cells(result: BenchResult) -> list[list[str]]:
             cells.append(_reference_cells(first.run_name, first.reference))
         for row in group:
             measurement = row.measurement
-            cells.append(_unmeasured_cells(row) if measurement is None else _cells(row, measurement))
+            cells.append(
+                _unmeasured_cells(row) if measurement is None else _cells(row, measurement)
+            )
     return cells
 
 
@@ -201,7 +204,14 @@ def notes(result: BenchResult) -> list[str]:
     if measured:
         lines.append("The reference's times are from the machine that it was trained on.")
         lines.append("A drop is what the reference gets right and the model loses: + is worse.")
-    return lines + _shared_row_notes(result)
+    return lines + _chain_notes(result) + _shared_row_notes(result)
+
+
+def _chain_notes(result: BenchResult) -> list[str]:
+    """Return what the steps from full precision to each row do not show, each once."""
+    branches = (branch for chain in build_chains([result]) for branch in chain.branches)
+    found = (note for branch in branches for note in branch.notes)
+    return [f"{note[0].upper()}{note[1:]}." for note in dict.fromkeys(found)]
 
 
 def _shared_row_notes(result: BenchResult) -> list[str]:

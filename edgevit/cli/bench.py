@@ -16,25 +16,22 @@ _PACK_SUFFIX = ".zip"
 _ALL = "all"
 
 
-class ThreadCounts(click.ParamType):
-    """Numbers with commas, such as ``1,4``; ``all`` stands for all cores."""
+def _thread_counts(
+    _: click.Context, __: click.Parameter, value: str | None
+) -> tuple[int, ...] | None:
+    """Return the numbers, each once, in order."""
+    if value is None:
+        return None
+    from edgevit.machine import logical_cores
 
-    name = "N,N,…"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, ...]:
-        """Return the numbers, each once, in order."""
-        if isinstance(value, tuple):
-            return value
-        from edgevit.machine import logical_cores
-
-        words = [word.strip() for word in str(value).split(",")]
-        try:
-            counts = [logical_cores() if word == _ALL else int(word) for word in words]
-        except ValueError:
-            self.fail(f"{value!r} is no list of numbers, such as 1,4 or 1,{_ALL}", param, ctx)
-        return tuple(dict.fromkeys(counts))
+    words = [word.strip() for word in value.split(",")]
+    try:
+        counts = [logical_cores() if word == _ALL else int(word) for word in words]
+    except ValueError:
+        raise click.BadParameter(
+            f"{value!r} is no list of numbers, such as 1,4 or 1,{_ALL}"
+        ) from None
+    return tuple(dict.fromkeys(counts))
 
 
 @dataclass(frozen=True)
@@ -95,7 +92,8 @@ class _Options:
 )
 @click.option(
     "--threads",
-    type=ThreadCounts(),
+    callback=_thread_counts,
+    metavar="N,N,…",
     help="Measure each model with each number of threads, such as 1,4. [default: 1 and all cores]",
 )
 @click.option(

@@ -32,8 +32,8 @@ from edgevit.machine.system import (
 
 __all__ = [
     "LIBRARIES",
-    "VARIANTS",
     "SYSTEM_ROOT",
+    "VARIANTS",
     "Accelerator",
     "AcceleratorKind",
     "ClockDomain",

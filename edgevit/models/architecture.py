@@ -69,12 +69,14 @@ def keras_home() -> Path:
 
 
 def require_training_packages(*also: str) -> None:
-    """Check that TensorFlow, Keras and the modules in ``also`` can be imported.
+    """Check that Keras and the modules in ``also`` can be imported.
+
+    Its backend is checked where it is chosen: ``edgevit reference`` runs on others than TensorFlow.
 
     Raises:
         MissingDependencyError: naming the first that is missing and the command that installs it.
     """
-    for module in ("tensorflow", "keras", *also):
+    for module in ("keras", *also):
         if importlib.util.find_spec(module) is None:
             raise MissingDependencyError(
                 f"the Python package {module} is not installed",

@@ -180,7 +180,7 @@ def _place_of(device: Device, backend: Backend) -> KerasDevice:
             return found
     raise InputError(
         f"{backend.title} sees no device {device.name!r} here",
-        "Choose one that `edgevit doctor` lists, or the CPU",
+        "Measure on the CPU instead: --target cpu",
     )
 
 

@@ -243,7 +243,7 @@ class _Jax(Backend):
             for variables in (model.trainable_variables, model.non_trainable_variables)
         )
 
-        # Weights are arguments: as constants, XLA would fold them for minutes.
+        # Weights are arguments: as constants they would be compiled into each program.
         def logits_of(trained: Any, other: Any, pixels: Any) -> Any:
             def run(values: Any, training: bool) -> Any:
                 return model.stateless_call(trained, other, values, training=training)[0]

@@ -48,7 +48,7 @@ def test_dataset_photos_keep_pixels_labels_and_hashes_together_when_limited(
 def test_dataset_photos_refuse_when_the_split_is_empty(tmp_path: Path) -> None:
     from tests.bench.standin import make_dataset
 
-    with pytest.raises(InputError, match="the val split of .* is empty"):
+    with pytest.raises(InputError, match=r"the val split of .* is empty"):
         DatasetPhotos(make_dataset(tmp_path / "none", val_photos_per_colour=0), "val")
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from edgevit.bench.harness import Plan, run_bench
 from edgevit.bench.protocol import Protocol, Repeats
-from edgevit.bench.result import ConditionSample, Conditions, Measurement
+from edgevit.bench.result import Conditions, ConditionSample, Measurement
 from edgevit.bench.table import build_table, notes
 from edgevit.bench.targets.registry import TARGETS
 from edgevit.bench.warnings import warnings_of

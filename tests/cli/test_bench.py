@@ -22,7 +22,9 @@ def in_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Work in an empty folder, with timing rules that take no time."""
     monkeypatch.chdir(tmp_path)
     for name in ("FULL", "QUICK"):
-        monkeypatch.setattr(protocol, name, Protocol(name.lower(), False, 20, 0.0, 2, 0.0, 0.0, cold_starts=1))
+        monkeypatch.setattr(
+            protocol, name, Protocol(name.lower(), False, 20, 0.0, 2, 0.0, 0.0, cold_starts=1)
+        )
 
 
 def damage(bundle: Path) -> None:
@@ -49,9 +51,10 @@ def test_bench_returns_1_and_prints_the_others_when_a_bundle_is_damaged(
 ) -> None:
     broken = make_bundle(bundle.parent / "broken", run)
     damage(broken)
-    assert main(
-        ["bench", "--quick", str(broken), str(bundle), "--threads", "1", "--out", "out.json"]
-    ) == 1
+    assert (
+        main(["bench", "--quick", str(broken), str(bundle), "--threads", "1", "--out", "out.json"])
+        == 1
+    )
     out = capsys.readouterr().out
     assert "sha256" in out
     assert "100.00" in out
