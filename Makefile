@@ -53,7 +53,7 @@ demo: install ## Photos to a measured int8 model in a few minutes, without downl
 	$(BIN)/edgevit data prepare $(DEMO)/photos --out $(DEMO)/data --size 64
 	$(BIN)/edgevit train vit-tiny --data $(DEMO)/data --out $(DEMO_RUN)
 	$(BIN)/edgevit export $(DEMO_RUN) --quantize fp32 --quantize int8 --out $(DEMO)/exports
-	$(BIN)/edgevit bench --exports $(DEMO)/exports --quick --out $(DEMO)/results/bench.json
+	$(BIN)/edgevit bench --exports $(DEMO)/exports --quick --threads 1 --out $(DEMO)/results/bench.json
 	@echo
 	@echo "Written: $(DEMO)/photos $(DEMO_RUN) $(DEMO)/exports/* $(DEMO)/results/bench.json"
 	@echo "Next, on one of the photos and then on your own:"
@@ -68,6 +68,11 @@ test: install ## Run all tests.
 .PHONY: test-fast
 test-fast: install ## Run the tests that are not marked slow.
 	$(BIN)/pytest -q -n 2 --dist loadfile -m "not slow"
+
+.PHONY: test-pi
+test-pi: install ## Run edgevit on emulated Raspberry Pis and compare; PI="--board pi5 …" for its options.
+	@[ -e $(DEMO_RUN)/run.json ] || $(MAKE) --no-print-directory demo
+	$(BIN)/python tests/pi/check.py $(PI)
 
 .PHONY: check
 check: install ## Lint, formatting and types.

@@ -106,6 +106,7 @@ class LatencyResult:
     Hyndman and Fan).
 
     Attributes:
+        latency_ms_p90: ``None`` where another program measured and does not say.
         latency_ms_p99: ``None`` below :data:`P99_MIN_SAMPLES` samples.
         latency_ms_std: Standard deviation of the samples (divided by n).
         query_count: Timed inferences.
@@ -117,7 +118,7 @@ class LatencyResult:
     """
 
     latency_ms_p50: float
-    latency_ms_p90: float
+    latency_ms_p90: float | None
     latency_ms_p95: float
     latency_ms_p99: float | None
     latency_ms_mean: float

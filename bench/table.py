@@ -137,6 +137,7 @@ def _cells(row: BenchRow, measurement: Measurement) -> list[str]:
     result, latency = measurement.accuracy, measurement.latency
     # Times of a device that throttled are shown, but never as if they were its own.
     mark = "" if measurement.headline_valid else "!"
+    p90 = latency.latency_ms_p90
     return [
         row.name,
         measurement.precision,
@@ -148,7 +149,7 @@ def _cells(row: BenchRow, measurement: Measurement) -> list[str]:
         if result is None or result.paired is None
         else f"{100 * result.paired.agreement:.2f}",
         mark + _milliseconds(latency.latency_ms_p50),
-        mark + _milliseconds(latency.latency_ms_p90),
+        _NOTHING if p90 is None else mark + _milliseconds(p90),
         f"{measurement.size_bytes / _BYTES_PER_MB:.2f}",
         measurement.placement.summary,
     ]
@@ -199,7 +200,7 @@ def notes(result: BenchResult) -> list[str]:
     lines = [
         f"Measured on {machine.board or machine.cpu.model}, one photo at a time, model only.",
         _protocol_note(result),
-        *(f"{note}." for note in result.notes),
+        *map(_sentence, result.notes),
     ]
     if measured:
         lines.append("The reference's times are from the machine that it was trained on.")
@@ -211,7 +212,11 @@ def _chain_notes(result: BenchResult) -> list[str]:
     """Return what the steps from full precision to each row do not show, each once."""
     branches = (branch for chain in build_chains([result]) for branch in chain.branches)
     found = (note for branch in branches for note in branch.notes)
-    return [f"{note[0].upper()}{note[1:]}." for note in dict.fromkeys(found)]
+    return [_sentence(note) for note in dict.fromkeys(found)]
+
+
+def _sentence(clause: str) -> str:
+    return f"{clause[:1].upper()}{clause[1:]}."
 
 
 def _shared_row_notes(result: BenchResult) -> list[str]:

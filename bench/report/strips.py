@@ -76,7 +76,7 @@ def _upper(samples: Samples, latency: LatencyResult) -> float:
 
 
 def _axis(samples: Samples, latency: LatencyResult, repeats: Repeats) -> Axis:
-    values = [latency.latency_ms_p50, latency.latency_ms_p90, *repeats.latency_ms_p50]
+    values = [value for _, value in _marks(latency)] + list(repeats.latency_ms_p50)
     if len(samples):
         values += [float(samples.min()), _upper(samples, latency)]
     low, high = min(values), max(values)
@@ -104,11 +104,18 @@ def _bars(samples: Samples, axis: Axis) -> Iterator[Html]:
             )
 
 
+def _marks(latency: LatencyResult) -> list[tuple[str, float]]:
+    """Return the percentiles that are known."""
+    percentiles = (
+        ("p50", latency.latency_ms_p50),
+        ("p90", latency.latency_ms_p90),
+        ("p99", latency.latency_ms_p99),
+    )
+    return [(name, value) for name, value in percentiles if value is not None]
+
+
 def _percentiles(latency: LatencyResult, axis: Axis) -> Iterator[Html]:
-    marks = [("p50", latency.latency_ms_p50), ("p90", latency.latency_ms_p90)]
-    if latency.latency_ms_p99 is not None:
-        marks.append(("p99", latency.latency_ms_p99))
-    for index, (name, value) in enumerate(marks):
+    for index, (name, value) in enumerate(_marks(latency)):
         # Each on a line of its own, so that close ones stay legible.
         x, y = axis(value), _LABELS_TOP + _LABEL_STEP * index
         text = f"{name} {words.milliseconds(value)}"

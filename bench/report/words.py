@@ -6,8 +6,10 @@ NOTHING = "–"
 _BYTES_PER_MB = 1_000_000
 
 
-def milliseconds(value: float) -> str:
-    """Return a time with at least three significant digits."""
+def milliseconds(value: float | None) -> str:
+    """Return a time with at least three significant digits; a dash for an unknown one."""
+    if value is None:
+        return NOTHING
     if value >= 1000:
         return f"{value:,.0f}"
     if value >= 1:

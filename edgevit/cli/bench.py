@@ -118,6 +118,13 @@ class _Options:
 @click.option("--force", is_flag=True, help="Overwrite --out.")
 @click.option("--ssh", "host", metavar="[USER@]HOST", help="Run a pack on another machine.")
 @click.option("--install", is_flag=True, help="With --ssh: install edgevit there if it is missing.")
+@click.option(
+    "--ssh-option",
+    "ssh_options",
+    multiple=True,
+    metavar="WORDS",
+    help="With --ssh: words for the ssh program, such as '-p 2222'. Repeat it for several.",
+)
 @click.option("--adb", is_flag=True, help="Run a pack's TFLite models on a connected phone.")
 @click.option(
     "--benchmark-model",
@@ -141,6 +148,7 @@ def command(
     force: bool,
     host: str | None,
     install: bool,
+    ssh_options: tuple[str, ...],
     adb: bool,
     benchmark_model: Path | None,
     serial: str | None,
@@ -191,7 +199,7 @@ def command(
         resume=resume and not force,
     )
     if host is not None:
-        result = _over_ssh(options, host, install)
+        result = _over_ssh(options, host, install, ssh_options)
     elif adb:
         result = _over_adb(options, benchmark_model, serial)
     else:
@@ -234,7 +242,11 @@ def _here(options: _Options) -> BenchResult:
         return run_bench(plan, options.out, resume=options.resume)
 
 
-def _over_ssh(options: _Options, host: str, install: bool) -> BenchResult:
+def _over_ssh(
+    options: _Options, host: str, install: bool, ssh_options: tuple[str, ...]
+) -> BenchResult:
+    import shlex
+
     from edgevit.bench.remote.ssh import run_over_ssh
 
     arguments = ["--target", options.target, *(["--quick"] if options.quick else [])]
@@ -246,7 +258,15 @@ def _over_ssh(options: _Options, host: str, install: bool) -> BenchResult:
         arguments += ["--require-device"]
     if options.sustained_minutes:
         arguments += ["--sustained", str(options.sustained_minutes)]
-    return run_over_ssh(_only_pack(options), host, arguments, options.out, install=install)
+    return run_over_ssh(
+        _only_pack(options),
+        host,
+        arguments,
+        options.out,
+        install=install,
+        resume=options.resume,
+        options=[word for words in ssh_options for word in shlex.split(words)],
+    )
 
 
 def _over_adb(options: _Options, benchmark_model: Path | None, serial: str | None) -> BenchResult:

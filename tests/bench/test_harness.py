@@ -248,6 +248,19 @@ def test_notes_are_honest_when_the_protocol_is_quick(result: BenchResult) -> Non
     assert "broken: failed: " in text
 
 
+def test_notes_say_that_fp32_is_missing_when_only_int8_was_measured(
+    tmp_path: Path, run: Run, plan: Plan
+) -> None:
+    bundle = make_bundle(tmp_path / "exports" / "colours.tflite.int8", run)
+    write_bundle(bundle, replace(Bundle.load(bundle).record, precision="int8"))
+    text = text_of(run_bench(replace(plan, paths=(bundle,)), tmp_path / "out.json"))
+    assert "The fp32 export was not measured here" in text
+
+
+def test_notes_are_sentences_when_a_target_has_some(result: BenchResult) -> None:
+    assert "An NPU is here." in table.notes(replace(result, notes=("an NPU is here",)))
+
+
 def test_claim_is_said_once_when_rows_have_it_in_common(result: BenchResult) -> None:
     row = result.rows[1]
     rows = tuple(replace(row, name=name) for name in ("first", "second"))

@@ -11,6 +11,7 @@ from edgevit.bench.result import Conditions, ConditionSample, Measurement
 from edgevit.bench.table import build_table, notes
 from edgevit.bench.targets.registry import TARGETS
 from edgevit.bench.warnings import warnings_of
+from edgevit.runtimes.base import AcceleratorUse
 
 
 @pytest.fixture
@@ -53,6 +54,19 @@ def test_warnings_tell_when_repeats_differ(
 def test_warnings_tell_when_the_times_never_settled(measurement: Measurement) -> None:
     latency = replace(measurement.latency, warmup_settled=False)
     assert "not steady" in warnings_of(replace(measurement, latency=latency))[0]
+
+
+@pytest.mark.parametrize(
+    ("ops_share", "words"),
+    [(0.25, "only 25% of the ops run on npu X"), (None, "nobody knows"), (0.95, "")],
+)
+def test_warnings_tell_when_ops_fell_back_to_the_cpu(
+    measurement: Measurement, ops_share: float | None, words: str
+) -> None:
+    use = AcceleratorUse("npu X", ops_share, None, 12, 1.0, 0.0, "3 ops on the CPU")
+    lines = warnings_of(replace(measurement, accelerator=use))
+    assert len(lines) == bool(words)
+    assert words in "".join(lines)
 
 
 def test_table_marks_the_times_when_the_device_throttled(

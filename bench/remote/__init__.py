@@ -1,0 +1,1 @@
+"""Benchmarks on another machine: over ssh, or on a phone over adb."""
