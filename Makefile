@@ -86,6 +86,10 @@ benchmark: install ## Speed against the other toolchains, side by side (the firs
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'nncf>=3.0' 'tf2onnx>=1.16'
 	$(BIN)/python benchmarks/run.py
 
+.PHONY: overhead
+overhead: install ## Is `edgevit bench` honest itself: BUNDLES="exports/a …" beside bare loops and benchmark_app.
+	$(BIN)/python benchmarks/overhead.py $(BUNDLES)
+
 .PHONY: accuracy
 accuracy: install ## Answers of every export beside full precision's; ACCURACY="--seeds 0 …" for its options.
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'nncf>=3.0' 'tf2onnx>=1.16'

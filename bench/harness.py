@@ -42,7 +42,8 @@ class Plan:
         paths: Folders of bundles or runs.
         photos: Folder of a data set; ``None`` takes the one that each model records.
         packed_photos: Folder of a pack's photos, instead of ``photos``.
-        photos_source: What the packed photos are called.
+        unpacked: Folder that a pack was unpacked to; it is gone when the result is read.
+        photos_source: What the pack is called.
         image_limit: At most so many photos for the accuracy; ``None`` for all.
         threads: Numbers of threads; every model is measured with each.
         target: What it runs on.
@@ -57,11 +58,20 @@ class Plan:
     protocol: Protocol
     photos: Path | None = None
     packed_photos: Path | None = None
+    unpacked: Path | None = None
     photos_source: str = ""
     image_limit: int | None = None
     delegate: Path | None = None
     require_device: bool = False
     sustained_minutes: int = 0
+
+    def named(self, row: BenchRow) -> BenchRow:
+        """Return the row with the pack's name for the folder that it was unpacked to."""
+        if self.unpacked is None:
+            return row
+        folder, pack = str(self.unpacked), self.photos_source
+        error = None if row.error is None else row.error.replace(folder, pack)
+        return dataclasses.replace(row, path=row.path.replace(folder, pack), error=error)
 
 
 def run_bench(plan: Plan, out: Path, *, resume: bool = False) -> BenchResult:
@@ -99,7 +109,7 @@ def run_bench(plan: Plan, out: Path, *, resume: bool = False) -> BenchResult:
     # Once before the work: a file that cannot be written is noticed now, not after a minute.
     write_result(out, dataclasses.replace(result, rows=finished))
     for path in plan.paths:
-        for row in _rows(path, plan, finished):
+        for row in (plan.named(row) for row in _rows(path, plan, finished)):
             result = dataclasses.replace(
                 result,
                 rows=(*result.rows, row),

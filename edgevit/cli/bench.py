@@ -237,6 +237,7 @@ def _here(options: _Options) -> BenchResult:
             plan,
             paths=pack.bundles,
             packed_photos=pack.evaluation_folder,
+            unpacked=pack.folder,
             photos_source=str(pack.source),
         )
         return run_bench(plan, options.out, resume=options.resume)

@@ -40,6 +40,8 @@ _PACKAGES = (
 )
 _INSTALL = "pip install 'edgevit[tflite]'"
 _DAMAGED_REMEDY = "Copy the file again, or export it again"
+# tflite-runtime's last release knows fewer ops than LiteRT: int8-full's are not among them.
+_OLD_REMEDY = "Export it as fp16 for tflite-runtime, or use ai-edge-litert on a 64-bit system"
 _FOREIGN_REMEDY = "Export the model with edgevit: edgevit export RUN --format tflite"
 _DELEGATE_REMEDY = "Measure it on the CPU, or give a model that this delegate takes"
 
@@ -110,6 +112,7 @@ def _open(path: Path, threads: int, device: Device) -> TFLiteSession:
     interpreter_class, load_delegate = _interpreter_module()
     _check_identifier(path)
     accelerated = device.kind != "cpu"
+    is_old = interpreter_class.__module__.startswith("tflite_runtime")
     taken = [delegates.load(Path(device.name), load_delegate)] if accelerated else None
     try:
         with console.without_native_chatter():
@@ -122,11 +125,14 @@ def _open(path: Path, threads: int, device: Device) -> TFLiteSession:
     except (ValueError, RuntimeError) as error:
         # Truncated and scrambled files end here too: LiteRT verifies the flatbuffer first.
         reason = " ".join(str(error).split())
-        where, remedy = (
-            (f" on {device}", _DELEGATE_REMEDY) if accelerated else ("", _DAMAGED_REMEDY)
-        )
+        where = f" on {device}" if accelerated else ""
+        remedy = _DAMAGED_REMEDY
+        if accelerated:
+            remedy = _DELEGATE_REMEDY
+        elif is_old:
+            remedy = _OLD_REMEDY
         raise InputError(f"{path} cannot be loaded{where} ({reason})", remedy) from error
-    if interpreter_class.__module__.startswith("tflite_runtime"):
+    if is_old:
         _refuse_run_time_ranges(interpreter, path)
     return TFLiteSession(
         interpreter, str(path), Path(device.name).name if accelerated else None, partitions

@@ -89,6 +89,7 @@ def test_pack_and_bench_give_the_paired_drop_when_all_else_is_gone(
     assert row.measurement.accuracy is not None
     assert row.measurement.accuracy.paired is not None
     assert row.measurement.evaluation.source == "device/bench.zip"
+    assert row.path == "device/bench.zip/exports/colours.tflite.fp32"
     assert row.measurement.end_to_end is not None
     assert [path.name for path in Path("device").iterdir()] == ["bench.zip"]
 
