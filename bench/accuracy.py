@@ -60,12 +60,24 @@ def evaluate(classifier: Classifier, photos: EvaluationSet) -> AccuracyResult:
         reference = find_reference(classifier)
     except InputError as error:
         return _unpaired(classifier, photos, measured, str(error))
-    paired, matched_count = pair(reference, probabilities, labels, photos.image_sha256)
-    if paired is None:
-        return _unpaired(classifier, photos, measured, "none of the photos is in the run's test")
+    return judge(probabilities, photos, reference)
+
+
+def judge(probabilities: Scores, photos: EvaluationSet, reference: Reference) -> AccuracyResult:
+    """Score answers to all photos, and compare them with the run's own.
+
+    Args:
+        probabilities: ``float32 [n, classes]``.
+        photos: The ``n`` photos.
+        reference: The full-precision answers.
+    """
+    measured = accuracy(probabilities, photos.labels)
+    paired, count = pair(reference, probabilities, photos.labels, photos.image_sha256)
     notes: tuple[str, ...] = ()
-    if matched_count < len(labels):
-        notes = (f"the drop rests on the {matched_count} of {len(labels)} photos that the run saw",)
+    if paired is None:
+        notes = ("none of the photos is in the run's test split, so no drop can be stated",)
+    elif count < len(photos.labels):
+        notes = (f"the drop rests on the {count} of {len(photos.labels)} photos that the run saw",)
     return AccuracyResult(measured, paired, None, notes)
 
 
@@ -129,7 +141,15 @@ def find_reference(origin: Origin) -> Reference:
     Raises:
         InputError: if the run is not here, is another one, or its answers were changed.
     """
-    run = find_run(origin)
+    return read_answers(find_run(origin))
+
+
+def read_answers(run: Path) -> Reference:
+    """Read a run's full-precision answers, without its weights.
+
+    Raises:
+        InputError: if they are missing or were changed.
+    """
     record = documents.read(run / RUN_FILE, KIND, SCHEMA_VERSION, RunRecord)
     if REFERENCE_FILE not in record.files:
         raise InputError(f"{run / RUN_FILE} records no {REFERENCE_FILE}", "Train the run again")
@@ -186,9 +206,11 @@ def pair(
 def _unpaired(
     classifier: Classifier, photos: EvaluationSet, measured: Accuracy, reason: str
 ) -> AccuracyResult:
-    if photos.dataset_sha256 != classifier.dataset.sha256:
-        note = f"{reason}; the photos are others than the run's, so no drop can be stated"
+    recorded = classifier.reference.accuracy
+    same = photos.dataset_sha256 == classifier.dataset.sha256
+    if not same or measured.image_count != recorded.image_count:
+        note = f"{reason}; the photos are not all those of the run's test, so no drop can be stated"
         return AccuracyResult(measured, None, None, (note,))
-    drop_points = 100.0 * (classifier.reference.accuracy.top1 - measured.top1)
+    drop_points = 100.0 * (recorded.top1 - measured.top1)
     note = f"{reason}. Until then the drop is unpaired: a difference of two accuracies"
     return AccuracyResult(measured, None, drop_points, (note,))

@@ -21,7 +21,8 @@ def main() -> None:
     """Read the job, do the task, leave the answer; ``sys.argv`` holds task, files and parent."""
     task, job_file, answer_file, parent = sys.argv[1:]
     _end_with_parent(int(parent))
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # the parent says that it was interrupted
+    if sys.stderr is None:  # closed by the caller; notes go nowhere then
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     job = documents.read(Path(job_file), jobs.JOB_KIND, jobs.SCHEMA_VERSION, RowJob)
     try:
         answer = _tasks()[task](job)

@@ -10,10 +10,18 @@ from pathlib import Path
 
 from edgevit import console, storage
 from edgevit.bench import opening
-from edgevit.bench.conditions import ConditionsWatch
+from edgevit.bench.conditions import ConditionsWatch, read_temperature_c, wait_until_cool
+from edgevit.bench.evaluation import EVALUATION_FILE
 from edgevit.bench.jobs import RowJob, run_in_process
 from edgevit.bench.protocol import Protocol
-from edgevit.bench.result import BenchResult, BenchRow, Measurement, read_result, write_result
+from edgevit.bench.result import (
+    BenchResult,
+    BenchRow,
+    Measurement,
+    read_result,
+    refuse_other_file,
+    write_result,
+)
 from edgevit.bench.targets.base import Target
 from edgevit.bench.warnings import warnings_of
 from edgevit.bundle import BUNDLE_FILE, Bundle
@@ -47,7 +55,8 @@ class Plan:
         image_limit: At most so many photos for the accuracy; ``None`` for all.
         threads: Numbers of threads; every model is measured with each.
         target: What it runs on.
-        delegate: A LiteRT delegate's library, for accelerators.
+        protocol: The timing rules.
+        delegate: Library of a LiteRT delegate or of an ONNX Runtime provider, for accelerators.
         require_device: Fail a row whose ops fall back to the CPU, or whose device is absent.
         sustained_minutes: Of a run without pause; 0 for none.
     """
@@ -65,6 +74,21 @@ class Plan:
     require_device: bool = False
     sustained_minutes: int = 0
 
+    def settings(self) -> dict[str, str]:
+        """Return what else shapes the rows, for a result and to know it again."""
+        photos = str(self.photos) if self.photos else "of each run"
+        if self.packed_photos is not None:
+            # The record has the hash of every photo.
+            sha256 = storage.sha256_of_file(self.packed_photos / EVALUATION_FILE)
+            photos = f"{Path(self.photos_source).name}, {sha256[:12]}"
+        return {
+            "photos": photos,
+            "images": "all" if self.image_limit is None else str(self.image_limit),
+            "delegate": "none" if self.delegate is None else str(self.delegate),
+            "require-device": "yes" if self.require_device else "no",
+            "sustained": f"{self.sustained_minutes} min",
+        }
+
     def named(self, row: BenchRow) -> BenchRow:
         """Return the row with the pack's name for the folder that it was unpacked to."""
         if self.unpacked is None:
@@ -80,12 +104,14 @@ def run_bench(plan: Plan, out: Path, *, resume: bool = False) -> BenchResult:
     Args:
         plan: What is measured.
         out: The JSON file.
-        resume: Keep the rows of ``out`` that were measured under the same rules.
+        resume: Keep the rows of ``out``, which must have been measured under the same rules, and
+            measure those that are missing, failed, or of a model that has changed.
 
     Raises:
         InputError: if there are more threads than cores, a path is neither a bundle nor a run, the
-            machine is not the target, or ``out`` cannot be resumed.
+            machine is not the target, or ``out`` is no result or cannot be resumed.
     """
+    refuse_other_file(out)
     for threads in plan.threads:
         check_threads(threads)
     for path in plan.paths:
@@ -104,22 +130,30 @@ def run_bench(plan: Plan, out: Path, *, resume: bool = False) -> BenchResult:
         protocol=plan.protocol,
         rows=(),
         notes=(*plan.target.notes(machine), *_machine_notes(machine)),
+        settings=plan.settings(),
     )
     finished = _finished_rows(out, result) if resume and out.exists() else ()
     # Once before the work: a file that cannot be written is noticed now, not after a minute.
     write_result(out, dataclasses.replace(result, rows=finished))
+    start_temperature_c = read_temperature_c()
     for path in plan.paths:
-        for row in (plan.named(row) for row in _rows(path, plan, finished)):
+        for row in map(plan.named, _rows(path, plan, finished)):
             result = dataclasses.replace(
                 result,
                 rows=(*result.rows, row),
                 notes=_with_published(result.notes, row, plan.target, machine),
             )
             # A power cut costs the row that is being measured, and no other.
-            kept = tuple(old for old in finished if not any(_same(old, new) for new in result.rows))
-            write_result(out, dataclasses.replace(result, rows=(*result.rows, *kept)))
-    write_result(out, result)
-    return result
+            write_result(out, _with_kept(result, finished))
+            if plan.protocol.comparable and row.measurement is not None:
+                wait_until_cool(start_temperature_c)  # so that no row inherits another's heat
+    return _with_kept(result, finished)
+
+
+def _with_kept(result: BenchResult, finished: Sequence[BenchRow]) -> BenchResult:
+    """Return the result with those earlier rows that were not measured again."""
+    kept = (old for old in finished if not any(_same(old, new) for new in result.rows))
+    return dataclasses.replace(result, rows=(*result.rows, *kept))
 
 
 def _machine_notes(machine: Machine) -> tuple[str, ...]:
@@ -143,10 +177,11 @@ def check_threads(threads: int) -> None:
     Raises:
         InputError: if ``threads`` is below 1 or above the logical cores.
     """
-    cores = logical_cores()
+    usable = len(cpu_affinity())
+    cores = min(logical_cores(), usable or logical_cores())
     if not 1 <= threads <= cores:
         raise InputError(
-            f"{threads} threads on a machine of {cores} logical cores",
+            f"{threads} threads, but this process may use {cores} logical cores",
             f"Choose --threads 1 to {cores}",
         )
 
@@ -178,16 +213,25 @@ def _finished_rows(out: Path, now: BenchResult) -> tuple[BenchRow, ...]:
     )
     for what, is_same in (
         ("on another machine", same_device),
+        (f"by {old.tool}", old.tool == now.tool),
         ("with another --target", old.target == now.target),
+        ("on other cores", old.cpu_affinity == now.cpu_affinity),
         (f"under the {old.protocol.name} protocol", old.protocol == now.protocol),
         ("with other versions of the runtimes", old.versions == now.versions),
     ):
-        if not is_same:
-            raise InputError(
-                f"{out} was measured {what} and cannot be resumed here",
-                "Choose another --out, or add --force to start again",
-            )
+        _require_same(out, what, is_same)
+    for name in old.settings.keys() | now.settings.keys():
+        before, after = old.settings.get(name, "none"), now.settings.get(name, "none")
+        _require_same(out, f"with {name}: {before}, not {after},", before == after)
     return tuple(row for row in old.rows if row.measurement is not None)
+
+
+def _require_same(out: Path, what: str, is_same: bool) -> None:
+    if not is_same:
+        raise InputError(
+            f"{out} was measured {what} and cannot be resumed here",
+            "Choose another --out, or add --force to start again",
+        )
 
 
 def _same(one: BenchRow, other: BenchRow) -> bool:
@@ -269,16 +313,24 @@ def _measured(row: BenchRow, job: RowJob) -> BenchRow:
     try:
         with ConditionsWatch() as watch:
             measurement = run_in_process("row", job, Measurement)
-        measurement = dataclasses.replace(
-            measurement,
-            cold_start=opening.cold_starts(job),
-            memory=opening.memory_use(job),
-            conditions=watch.conditions(),
-        )
     except EdgevitError as error:
         return _failed(dataclasses.replace(row, error=str(error)))
-    measurement = dataclasses.replace(measurement, warnings=warnings_of(measurement))
-    return dataclasses.replace(row, measurement=measurement, error=None)
+    measurement, lost = _with_opening(
+        dataclasses.replace(measurement, conditions=watch.conditions()), job
+    )
+    warnings = (*warnings_of(measurement), *lost)
+    return dataclasses.replace(
+        row, measurement=dataclasses.replace(measurement, warnings=warnings), error=None
+    )
+
+
+def _with_opening(measurement: Measurement, job: RowJob) -> tuple[Measurement, tuple[str, ...]]:
+    """Add cold start and memory; if their processes fail, the times stay and it is said."""
+    try:
+        cold_start, memory = opening.cold_starts(job), opening.memory_use(job)
+    except EdgevitError as error:
+        return measurement, (f"cold start and memory could not be measured: {error}",)
+    return dataclasses.replace(measurement, cold_start=cold_start, memory=memory), ()
 
 
 def _absent(row: BenchRow, support: DeviceSupport, plan: Plan) -> BenchRow:

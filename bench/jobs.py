@@ -10,12 +10,11 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from edgevit import documents
+from edgevit import documents, storage
 from edgevit.bench.protocol import Protocol
 from edgevit.errors import CheckFailedError, EdgevitError, InputError
 from edgevit.runtimes.base import Device
@@ -29,7 +28,11 @@ SCHEMA_VERSION = 1
 
 # The folder that a user stands in must not be searched for modules (Python before 3.11 has no
 # option for that).
-_CHILD = "import sys; sys.path[:] = filter(None, sys.path); from edgevit.bench import child; "
+# Ctrl-C ends it at once, also while it imports: the parent says that it was interrupted.
+_CHILD = (
+    "import signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+    "sys.path[:] = filter(None, sys.path); from edgevit.bench import child; "
+)
 _GRACE_SECONDS = 5.0
 
 
@@ -77,11 +80,14 @@ def run_in_process(task: Task, job: RowJob, answer: type[T]) -> T:
     Raises:
         CheckFailedError: if the process failed or died; the message says how.
     """
-    with tempfile.TemporaryDirectory(prefix="edgevit-bench-") as name:
-        job_file, answer_file = Path(name) / "job.json", Path(name) / "answer.json"
+    with storage.temporary_folder() as folder:
+        job_file, answer_file = folder / "job.json", folder / "answer.json"
         documents.write(job_file, JOB_KIND, SCHEMA_VERSION, job)
         arguments = [task, str(job_file), str(answer_file), str(os.getpid())]
-        process = subprocess.Popen([sys.executable, "-c", f"{_CHILD}child.main()", *arguments])
+        # What the process leaves in its temporary folder goes with this one.
+        environment = {**os.environ, "TMPDIR": str(folder)}
+        command = [sys.executable, "-c", f"{_CHILD}child.main()", *arguments]
+        process = subprocess.Popen(command, env=environment)
         try:
             code = process.wait()
         except BaseException:

@@ -8,11 +8,12 @@ the runtimes.
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
-import tempfile
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,13 +21,14 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from edgevit import __version__, documents, storage
-from edgevit.bench.accuracy import check_classes, find_reference, find_run
+from edgevit.bench.accuracy import check_classes, find_reference, find_run, read_answers
 from edgevit.bench.evaluation import EvaluationSet, PackedPhotos, write_photos
 from edgevit.bundle import BUNDLE_FILE, Bundle
 from edgevit.errors import InputError
 from edgevit.run import REFERENCE_FILE, RUN_FILE
 from edgevit.storage import FileRecord
 
+SUFFIX = ".zip"
 PACK_FILE = "pack.json"
 KIND = "edgevit.pack"
 SCHEMA_VERSION = 1
@@ -102,14 +104,18 @@ def write_pack(
         InputError: if ``target`` exists, two bundles share a name, a bundle has other classes than
             the photos, or its run is not here or is another one.
     """
-    if target.exists() and not force:
-        raise InputError(f"{target} exists already", "Choose another --out, or add --force")
+    _check_target(target, force=force)
     names = [bundle.root.resolve().name for bundle in bundles]
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"two bundles are called {name}", "Rename one of the folders")
+        if _leads_out(name):
+            raise InputError(
+                f"a pack cannot hold a folder called {name!r}", "Rename the bundle's folder"
+            )
     target.parent.mkdir(parents=True, exist_ok=True)
-    with storage.scratch_folder(target.with_name(f"{target.name}.folder")) as folder:
+    with storage.scratch_folder(target) as scratch:
+        folder, archive = scratch / "content", scratch / target.name
         for name, bundle in zip(names, bundles, strict=True):
             check_classes(bundle, photos)
             _copy_bundle(bundle, folder / _EXPORTS / name)
@@ -119,13 +125,27 @@ def write_pack(
         paths = sorted(path for path in folder.rglob("*") if path.is_file())
         files = {path.relative_to(folder).as_posix(): storage.record_of(path) for path in paths}
         record = PackRecord(__version__, tuple(names), files)
-        archive = folder.with_name(f"{folder.name}.zip")
-        try:
-            _write_zip(archive, folder, record)
-            archive.replace(target)
-        finally:
-            archive.unlink(missing_ok=True)
+        for name, file in files.items():
+            if file.size_bytes > MAX_MEMBER_BYTES:
+                raise InputError(
+                    f"{name} has {file.size_bytes:,} bytes, a pack's file at most "
+                    f"{MAX_MEMBER_BYTES:,}",
+                    "Pack fewer photos: --images N",
+                )
+        _write_zip(archive, folder, record)
+        archive.replace(target)
     return record
+
+
+def _check_target(target: Path, *, force: bool) -> None:
+    if target.suffix != SUFFIX:
+        raise InputError(
+            f"a pack's name ends in {SUFFIX}, {target} does not", f"Choose --out NAME{SUFFIX}"
+        )
+    if target.exists() and not force:
+        raise InputError(f"{target} exists already", "Choose another --out, or add --force")
+    if target.exists() and not zipfile.is_zipfile(target):
+        raise InputError(f"{target} is no pack, and is not replaced", "Choose another --out")
 
 
 def _copy_bundle(bundle: Bundle, folder: Path) -> None:
@@ -152,10 +172,13 @@ def _copy_answers(bundle: Bundle, folder: Path) -> None:
 
 def _write_zip(archive: Path, folder: Path, record: PackRecord) -> None:
     # Level 1: pixels and int8 weights shrink little, and a Raspberry Pi has to unpack them.
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as made:
-        made.writestr(PACK_FILE, documents.render(KIND, SCHEMA_VERSION, record))
-        for name in record.files:
-            made.write(folder / name, name)
+    with archive.open("wb") as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as made:
+            made.writestr(PACK_FILE, documents.render(KIND, SCHEMA_VERSION, record))
+            for name in record.files:
+                made.write(folder / name, name)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 @contextmanager
@@ -190,12 +213,13 @@ def open_pack(path: Path) -> Iterator[Pack]:
 @contextmanager
 def _unpacking_folder(path: Path) -> Iterator[Path]:
     """Beside the pack rather than in /tmp, which is memory on many small devices."""
-    if storage.is_writable_folder(path.resolve().parent):
-        with storage.scratch_folder(path.with_name(f"{path.name}.unpacked")) as folder:
+    place = path.resolve()
+    if storage.is_writable_folder(place.parent):
+        with storage.scratch_folder(place.with_name(f"{place.name}.unpacked")) as folder:
             yield folder
     else:
-        with tempfile.TemporaryDirectory(prefix="edgevit-pack-") as name:
-            yield Path(name)
+        with storage.temporary_folder() as folder:
+            yield folder
 
 
 def _checked_record(archive: zipfile.ZipFile, path: Path) -> PackRecord:
@@ -203,14 +227,15 @@ def _checked_record(archive: zipfile.ZipFile, path: Path) -> PackRecord:
     if len(members) > MAX_MEMBERS:
         raise InputError(f"{path} has {len(members):,} members, no pack has", _DAMAGED_REMEDY)
     names = [member.filename for member in members]
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise InputError(f"{path} holds {name!r} twice", _DAMAGED_REMEDY)
     for member in members:
         _check_member(member, path)
-        if names.count(member.filename) > 1:
-            raise InputError(f"{path} holds {member.filename!r} twice", _DAMAGED_REMEDY)
     if PACK_FILE not in names:
         raise InputError(f"{path} is no pack: it has no {PACK_FILE}", _DAMAGED_REMEDY)
-    with tempfile.TemporaryDirectory(prefix="edgevit-pack-") as scratch:
-        copy = Path(scratch) / PACK_FILE
+    with storage.temporary_folder() as scratch:
+        copy = scratch / PACK_FILE
         size = archive.getinfo(PACK_FILE).file_size
         if size > _MAX_RECORD_BYTES:
             raise InputError(f"{path}: {PACK_FILE} has {size:,} bytes", _DAMAGED_REMEDY)
@@ -228,8 +253,7 @@ def _checked_record(archive: zipfile.ZipFile, path: Path) -> PackRecord:
 
 def _check_member(member: zipfile.ZipInfo, path: Path) -> None:
     name = member.filename
-    parts = PurePosixPath(name).parts
-    if name.startswith("/") or "\\" in name or ":" in name or ".." in parts or not parts:
+    if _leads_out(name):
         raise InputError(f"{path}: the path {name!r} leads out of the pack", _DAMAGED_REMEDY)
     if member.is_dir() or stat.S_ISLNK(member.external_attr >> 16):
         raise InputError(f"{path}: {name!r} is no plain file", _DAMAGED_REMEDY)
@@ -239,6 +263,11 @@ def _check_member(member: zipfile.ZipInfo, path: Path) -> None:
             f"({MAX_MEMBER_BYTES:,})",
             "Pack fewer photos: edgevit pack --images N",
         )
+
+
+def _leads_out(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    return name.startswith("/") or "\\" in name or ":" in name or ".." in parts or not parts
 
 
 def _check_room(folder: Path, record: PackRecord, path: Path) -> None:
@@ -293,3 +322,4 @@ def _check_references(pack: Pack) -> None:
                 f"{bundle.name} was exported from (the sha256 of its {RUN_FILE} differs)",
                 "Make the pack again from one set of runs and exports",
             )
+        read_answers(run.parent)

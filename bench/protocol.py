@@ -242,7 +242,7 @@ def measure_sustained(
     Args:
         invoke: Takes ``uint8 [1, height, width, 3]``.
         images: Real photos in memory, ``uint8 [n, height, width, 3]``.
-        minutes: At least 1.
+        minutes: 0 or more.
         clock: Nanoseconds, monotonic.
     """
     endless = itertools.cycle(_one_by_one(images))

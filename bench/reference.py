@@ -13,17 +13,18 @@ from pathlib import Path
 
 import numpy as np
 
-from edgevit import console, metrics
+from edgevit import console
 from edgevit.bench import conditions
-from edgevit.bench.accuracy import AccuracyResult, check_classes, pair
+from edgevit.bench.accuracy import check_classes, judge
+from edgevit.bench.conditions import ConditionsWatch
 from edgevit.bench.evaluation import DatasetPhotos, EvaluationSet, spread
 from edgevit.bench.protocol import Protocol, measure_repeats
 from edgevit.bench.result import BenchResult, BenchRow, EvaluationRecord, Measurement
 from edgevit.bench.row import TIMED_PHOTOS
-from edgevit.bench.targets.agreement import MIN_AGREEMENT
+from edgevit.bench.targets.agreement import require_agreement
 from edgevit.bench.warnings import warnings_of
 from edgevit.data.dataset import Dataset
-from edgevit.errors import CheckFailedError, InputError
+from edgevit.errors import InputError
 from edgevit.machine import Machine, cpu_affinity, describe_machine, installed_versions
 from edgevit.metrics import Scores
 from edgevit.preprocessing import Pixels
@@ -82,7 +83,10 @@ def measure_reference(
         console.note(notes[0])
     with console.step(f"Opening {run.name} with {backend.title} on {place.label}"):
         session = open_run(run, backend, place)
-    measurement = _measured(run, session, photos, protocol, batch_size)
+    with ConditionsWatch() as watch:
+        measurement = _measured(run, session, photos, protocol, batch_size)
+    measurement = dataclasses.replace(measurement, conditions=watch.conditions())
+    measurement = dataclasses.replace(measurement, warnings=warnings_of(measurement))
     kind = place.device.kind
     return BenchResult(
         started=started,
@@ -115,8 +119,8 @@ def _measured(
         latency, repeats = measure_repeats(
             session.invoke, images, protocol, cool_down=_cool_down(session.place, protocol)
         )
-    accuracy = _accuracy(run, session, photos, batch_size)
-    measurement = Measurement(
+    accuracy = judge(_scores(run, session, photos, batch_size), photos, run.reference())
+    return Measurement(
         model=run.record.spec.model,
         format=f"keras-{session.backend.name}",
         precision="fp32",
@@ -138,7 +142,6 @@ def _measured(
         placement=session.placement(),
         accelerator=use,
     )
-    return dataclasses.replace(measurement, warnings=warnings_of(measurement))
 
 
 def _cool_down(place: KerasDevice, protocol: Protocol) -> Callable[[], float]:
@@ -161,13 +164,7 @@ def _accelerator_use(run: Run, session: KerasSession, images: Pixels) -> Acceler
     with console.step("Comparing its answers with the CPU's"):
         expected = open_run(run, backend, KERAS_CPU).invoke(images)
     answers = session.invoke(images)
-    agreement = float(np.mean(answers.argmax(axis=1) == expected.argmax(axis=1)))
-    if not np.isfinite(answers).all() or agreement < MIN_AGREEMENT:
-        raise CheckFailedError(
-            f"{place.label} gives the CPU's label for {agreement:.0%} of {len(images)} photos, "
-            f"{MIN_AGREEMENT:.0%} are needed",
-            "Its times would mean nothing: update its driver, or try another --backend",
-        )
+    agreement = require_agreement(answers, expected, place.label)
     return AcceleratorUse(
         device=str(place.device),
         # An op that it could not compute would have been an error.
@@ -178,21 +175,6 @@ def _accelerator_use(run: Run, session: KerasSession, images: Pixels) -> Acceler
         max_abs_difference=float(np.abs(answers - expected).max()),
         detail=f"{backend.title} computed every op on {place.label}",
     )
-
-
-def _accuracy(
-    run: Run, session: KerasSession, photos: EvaluationSet, batch_size: int
-) -> AccuracyResult:
-    """Score all photos and compare with the answers that the run saved."""
-    scores = _scores(run, session, photos, batch_size)
-    measured = metrics.accuracy(scores, photos.labels)
-    paired, count = pair(run.reference(), scores, photos.labels, photos.image_sha256)
-    notes: tuple[str, ...] = ()
-    if paired is None:
-        notes = ("none of the photos is in the run's test split, so no drop can be stated",)
-    elif count < len(photos.labels):
-        notes = (f"the drop rests on the {count} of {len(photos.labels)} photos the run saw",)
-    return AccuracyResult(measured, paired, None, notes)
 
 
 def _scores(run: Run, session: KerasSession, photos: EvaluationSet, batch_size: int) -> Scores:

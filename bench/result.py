@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgevit import documents
@@ -39,11 +40,11 @@ class EvaluationRecord:
 
 @dataclass(frozen=True)
 class ColdStart:
-    """From nothing to the first answer, each time in a fresh process; milliseconds.
+    """From a fresh Python process to the first answer, several times; milliseconds.
 
     Attributes:
-        import_ms: Of the runtime's package.
-        load_ms: Reading, verifying and compiling the model.
+        import_ms: Of the runtime's package; NumPy is there already.
+        load_ms: Reading and compiling the model.
         first_inference_ms: The first answer.
         cache_state: What was already in memory, in words.
     """
@@ -189,6 +190,7 @@ class BenchResult:
         cpu_affinity: Cores that the process might use; empty where unknown.
         versions: Of edgevit and of the installed packages that matter.
         notes: About the device as a whole, for people.
+        settings: What else was asked for and shapes the rows, such as the photos.
     """
 
     started: str
@@ -200,6 +202,7 @@ class BenchResult:
     protocol: Protocol
     rows: tuple[BenchRow, ...]
     notes: tuple[str, ...] = ()
+    settings: dict[str, str] = field(default_factory=dict)
 
     @property
     def failed_count(self) -> int:
@@ -210,6 +213,24 @@ class BenchResult:
     def measured_count(self) -> int:
         """Number of rows with a measurement."""
         return sum(row.measurement is not None for row in self.rows)
+
+
+def refuse_other_file(path: Path) -> None:
+    """Refuse to replace a file that is no result, even by force: a model, a pack, someone's notes.
+
+    Raises:
+        InputError: naming the file.
+    """
+    if not path.exists():
+        return
+    try:
+        is_result = json.loads(path.read_text(encoding="utf-8"))["kind"] == KIND
+    except (OSError, ValueError, KeyError, TypeError):
+        is_result = False
+    if not is_result:
+        raise InputError(
+            f"{path} is no result of edgevit, and is not replaced", "Choose another --out"
+        )
 
 
 def write_result(path: Path, result: BenchResult) -> None:

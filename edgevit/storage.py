@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -190,6 +191,36 @@ def folder_in_one_piece(
 def is_writable_folder(folder: Path) -> bool:
     """Tell whether a file can be made in a folder."""
     return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+
+
+def try_writing(path: Path) -> None:
+    """Make a file's folder and see that files can be written there; leaves no file.
+
+    Raises:
+        OSError: naming ``path`` or its folder.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary_beside(path)
+    with _errors_name(path, temporary):
+        temporary.touch()
+        temporary.unlink()
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Yield a folder for small files, in the system's place for them.
+
+    Raises:
+        InputError: if there is no such place.
+    """
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="edgevit-")
+    except FileNotFoundError:
+        raise InputError(
+            "there is no folder that temporary files can be written to", "Set TMPDIR to one"
+        ) from None
+    with folder as name:
+        yield Path(name)
 
 
 @contextmanager

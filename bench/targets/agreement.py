@@ -50,14 +50,7 @@ def measure_use(
         raise InputError("there is no photo to compare with", "Prepare a data set with test photos")
     photos = np.array(pixels[spread(len(pixels), COMPARED_PHOTOS)])
     answers, expected = _answers(on_device, photos), _answers(on_cpu, photos)
-    _require_answers(answers, expected, device)
-    agreement = float(np.mean(answers.argmax(axis=1) == expected.argmax(axis=1)))
-    if agreement < MIN_AGREEMENT:
-        raise CheckFailedError(
-            f"{device} gives the CPU's label for {agreement:.0%} of {len(photos)} photos, "
-            f"{MIN_AGREEMENT:.0%} are needed",
-            "Its times would mean nothing: update its driver, or export another precision for it",
-        )
+    agreement = require_agreement(answers, expected, str(device))
     runtime = RUNTIMES.get(on_device.format)
     ops_share, time_share, detail = runtime.accelerator_share(
         on_device.model_path, threads, device, photos[:_PROFILED_PHOTOS]
@@ -71,6 +64,28 @@ def measure_use(
         max_abs_difference=float(np.abs(answers - expected).max()),
         detail=detail,
     )
+
+
+def require_agreement(answers: Scores, expected: Scores, device: str) -> float:
+    """Check that a device's answers are the CPU's, and return the share of equal labels, 0–1.
+
+    Args:
+        answers: The device's, ``float32 [n, classes]``.
+        expected: The CPU's.
+        device: In words.
+
+    Raises:
+        CheckFailedError: if they are no numbers, the same for every photo, or too often others.
+    """
+    _require_answers(answers, expected, device)
+    agreement = float(np.mean(answers.argmax(axis=1) == expected.argmax(axis=1)))
+    if agreement < MIN_AGREEMENT:
+        raise CheckFailedError(
+            f"{device} gives the CPU's label for {agreement:.0%} of {len(answers)} photos, "
+            f"{MIN_AGREEMENT:.0%} are needed",
+            "Its times would mean nothing: update its driver, or export another precision for it",
+        )
+    return agreement
 
 
 def require_device(use: AcceleratorUse) -> None:
@@ -100,7 +115,7 @@ def _answers(classifier: Classifier, photos: Pixels) -> Scores:
     return np.stack(rows).astype(np.float32, copy=False)
 
 
-def _require_answers(answers: Scores, expected: Scores, device: Device) -> None:
+def _require_answers(answers: Scores, expected: Scores, device: str) -> None:
     """Refuse what is no answer at all.
 
     Raises:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _PACK_SUFFIX = ".zip"
 _ALL = "all"
+_ACCELERATORS = ("npu", "gpu")
 
 
 def _thread_counts(
@@ -99,7 +100,8 @@ class _Options:
 @click.option(
     "--quick",
     is_flag=True,
-    help="Time each model for 10 s instead of 3 times 60 s: not comparable.",
+    help="Time each model 3 times 3.3 s instead of 3 times 60 s (a row takes half a minute): not "
+    "comparable.",
 )
 @click.option(
     "--sustained",
@@ -178,6 +180,17 @@ def command(
     from edgevit.bench import table
     from edgevit.errors import InputError
 
+    _refuse_idle_options(
+        ("--delegate", delegate, target in _ACCELERATORS, "--target npu or gpu"),
+        ("--require-device", require_device, target in _ACCELERATORS, "--target npu or gpu"),
+        ("--install", install, host, "--ssh HOST"),
+        ("--ssh-option", ssh_options, host, "--ssh HOST"),
+        ("--benchmark-model", benchmark_model, adb, "--adb"),
+        ("--serial", serial, adb, "--adb"),
+        ("--resume", resume, out, "--out FILE"),
+    )
+    if adb and host is not None:
+        raise InputError("--adb and --ssh are two places", "Give one of them")
     if out is None:
         out = Path("results") / f"bench-{datetime.now():%Y%m%d-%H%M%S}.json"
     if out.exists() and not (force or resume):
@@ -209,11 +222,32 @@ def command(
     return 1 if result.failed_count or not result.measured_count else 0
 
 
+def _refuse_idle_options(*rules: tuple[str, object, object, str]) -> None:
+    """Refuse options that would do nothing: (option, its value, what it needs, in words)."""
+    from edgevit.errors import InputError
+
+    for option, value, needed, words in rules:
+        if value and not needed:
+            raise InputError(f"{option} means nothing without {words}", f"Add {words}")
+
+
+def _bundles_of(paths: tuple[Path, ...], exports: Path) -> tuple[Path, ...]:
+    """Return the folders to measure; a folder of bundles stands for all of them."""
+    from edgevit.bundle import BUNDLE_FILE, find_bundles
+    from edgevit.run import RUN_FILE
+
+    found: list[Path] = []
+    for path in paths or (exports,):
+        is_one = (path / BUNDLE_FILE).is_file() or (path / RUN_FILE).is_file()
+        holds_some = not is_one and any(path.glob(f"*/{BUNDLE_FILE}"))
+        found += find_bundles(path) if holds_some or not paths else [path]
+    return tuple(found)
+
+
 def _here(options: _Options) -> BenchResult:
     from edgevit.bench.harness import Plan, run_bench
     from edgevit.bench.pack import open_pack
     from edgevit.bench.targets.registry import resolve
-    from edgevit.bundle import find_bundles
     from edgevit.machine import describe_machine
 
     machine = describe_machine()
@@ -230,7 +264,7 @@ def _here(options: _Options) -> BenchResult:
         sustained_minutes=options.sustained_minutes,
     )
     if not any(path.suffix == _PACK_SUFFIX for path in options.bundles):
-        plan = replace(plan, paths=options.bundles or find_bundles(options.exports))
+        plan = replace(plan, paths=_bundles_of(options.bundles, options.exports))
         return run_bench(plan, options.out, resume=options.resume)
     with open_pack(_only_pack(options)) as pack:
         plan = replace(

@@ -57,10 +57,10 @@ def command(
     """
     from datetime import datetime
 
-    from edgevit import console
+    from edgevit import console, storage
     from edgevit.bench import protocol, table
     from edgevit.bench.reference import measure_reference, open_photos
-    from edgevit.bench.result import write_result
+    from edgevit.bench.result import refuse_other_file, write_result
     from edgevit.errors import InputError
     from edgevit.run import Run, newest_run
     from edgevit.runtimes.keras_backends import choose_backend
@@ -72,8 +72,9 @@ def command(
     chosen = choose_backend(backend)
     opened = Run.load(run or newest_run(Path("runs")))
     photos = open_photos(opened, data)
+    refuse_other_file(out)
     # Before minutes of measuring: a folder that cannot be written to is noticed now.
-    out.parent.mkdir(parents=True, exist_ok=True)
+    storage.try_writing(out)
     rules = protocol.QUICK if quick else protocol.FULL
     result = measure_reference(opened, chosen, photos, rules, batch_size)
     write_result(out, result)

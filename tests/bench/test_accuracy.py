@@ -50,6 +50,15 @@ def test_evaluate_is_unpaired_and_says_so_when_the_run_is_gone(
     assert "unpaired" in result.notes[0]
 
 
+def test_evaluate_gives_no_drop_when_only_some_photos_are_scored_without_the_run(
+    dataset: Dataset, run: Run, bundle: Path
+) -> None:
+    shutil.rmtree(run.root)
+    result = evaluate(open_classifier(bundle, 1), DatasetPhotos(dataset, image_limit=3))
+    assert result.unpaired_drop_points is None
+    assert "not all those of the run's test" in result.notes[0]
+
+
 def test_evaluate_is_unpaired_when_the_run_was_trained_again(
     dataset: Dataset, run: Run, bundle: Path
 ) -> None:
@@ -68,7 +77,7 @@ def test_evaluate_gives_no_drop_when_the_photos_are_others(
     result = evaluate(open_classifier(bundle, 1), DatasetPhotos(other))
     assert result.paired is None
     assert result.unpaired_drop_points is None
-    assert "photos are others" in result.notes[0]
+    assert "not all those of the run's test" in result.notes[0]
 
 
 def test_evaluate_gives_no_drop_when_the_split_is_not_test(dataset: Dataset, bundle: Path) -> None:

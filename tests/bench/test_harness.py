@@ -77,6 +77,7 @@ def test_run_bench_has_a_row_for_each_number_of_threads_when_several_are_given(
     tmp_path: Path, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(harness, "logical_cores", lambda: 2)
+    monkeypatch.setattr(harness, "cpu_affinity", lambda: (0, 1))
     result = run_bench(replace(plan, threads=(1, 2)), tmp_path / "out.json")
     assert [row.threads for row in result.rows] == [1, 2]
     assert result.measured_count == 2
@@ -117,6 +118,29 @@ def test_run_bench_measures_only_what_is_missing_when_resumed(
     assert read_result(out) == both
 
 
+def test_run_bench_keeps_rows_that_are_not_asked_for_when_resumed(
+    tmp_path: Path, run: Run, bundle: Path, plan: Plan
+) -> None:
+    out = tmp_path / "out.json"
+    (first,) = run_bench(plan, out).rows
+    broken = make_bundle(bundle.with_name("broken"), run)
+    damage(broken)
+    result = run_bench(replace(plan, paths=(broken,)), out, resume=True)
+    assert result.rows[1] == first
+    assert read_result(out) == result
+
+
+def test_run_bench_keeps_the_times_when_opening_the_model_again_fails(
+    tmp_path: Path, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crash = "import os, sys; 'memory' in sys.argv and os.abort(); "
+    monkeypatch.setattr(jobs, "_CHILD", f"{crash}{jobs._CHILD}")
+    (row,) = run_bench(plan, tmp_path / "out.json").rows
+    assert row.measurement is not None
+    assert row.measurement.memory is None
+    assert any("its process died: SIGABRT" in line for line in row.measurement.warnings)
+
+
 def test_run_bench_measures_again_when_the_bundle_changed_before_it_resumes(
     tmp_path: Path, bundle: Path, run: Run, plan: Plan
 ) -> None:
@@ -135,6 +159,9 @@ def test_run_bench_measures_again_when_the_bundle_changed_before_it_resumes(
     [
         ({"target": "pi"}, "with another --target"),
         ({"versions": {"edgevit": "0"}}, "with other versions"),
+        ({"tool": "edgevit reference"}, "by edgevit reference"),
+        ({"cpu_affinity": (7,)}, "on other cores"),
+        ({"settings": {"images": "12"}}, "with "),
         ({"protocol": Protocol("other", True, 1, 0.0)}, "under the other protocol"),
     ],
 )
@@ -164,7 +191,7 @@ def test_run_bench_refuses_when_there_are_more_threads_than_cores(
     tmp_path: Path, plan: Plan
 ) -> None:
     threads = logical_cores() + 1
-    with pytest.raises(InputError, match=f"{threads} threads on a machine of"):
+    with pytest.raises(InputError, match=f"{threads} threads, but this process may use"):
         run_bench(replace(plan, threads=(threads,)), tmp_path / "out.json")
     assert not (tmp_path / "out.json").exists()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgevit import storage
 from edgevit.bench import pack as packing
 from edgevit.bench.evaluation import DatasetPhotos
 from edgevit.bench.pack import PACK_FILE, open_pack, write_pack
@@ -195,7 +196,7 @@ def test_open_pack_refuses_when_the_reference_is_of_another_run(
         for name in ("run.json", "reference.npz"):
             members[f"runs/colours/{name}"] = (other.root / name).read_bytes()
             listed = record["files"][f"runs/colours/{name}"]
-            listed["sha256"] = packing.storage.sha256_of_file(other.root / name)
+            listed["sha256"] = storage.sha256_of_file(other.root / name)
             listed["size_bytes"] = (other.root / name).stat().st_size
         members[PACK_FILE] = json.dumps(record).encode()
 
@@ -205,10 +206,37 @@ def test_open_pack_refuses_when_the_reference_is_of_another_run(
     )
 
 
+def test_open_pack_refuses_when_the_answers_were_exchanged(pack: Path) -> None:
+    def exchange(members: dict[str, bytes]) -> None:
+        record = json.loads(members[PACK_FILE])
+        data = members["runs/colours/reference.npz"][:-1] + b"x"
+        members["runs/colours/reference.npz"] = data
+        record["files"]["runs/colours/reference.npz"]["sha256"] = storage.sha256_of_bytes(data)
+        members[PACK_FILE] = json.dumps(record).encode()
+
+    assert "reference.npz was changed" in refusal(rewritten(pack, exchange))
+
+
+@pytest.mark.parametrize("name", ["a:b", "back\\slash"])
+def test_write_pack_refuses_when_a_folder_could_not_be_unpacked(
+    tmp_path: Path, dataset: Dataset, run: Run, name: str
+) -> None:
+    odd = Bundle.load(make_bundle(tmp_path / "exports" / name, run))
+    with pytest.raises(InputError, match="a pack cannot hold a folder called"):
+        write_pack(tmp_path / "p.zip", [odd], DatasetPhotos(dataset))
+
+
+def test_write_pack_refuses_when_the_name_would_not_be_known_again(
+    tmp_path: Path, dataset: Dataset, bundle: Path
+) -> None:
+    with pytest.raises(InputError, match=r"a pack's name ends in \.zip"):
+        write_pack(tmp_path / "bench.tar", [Bundle.load(bundle)], DatasetPhotos(dataset))
+
+
 def test_open_pack_unpacks_elsewhere_when_its_folder_cannot_be_written(
     pack: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packing.storage, "is_writable_folder", lambda _: False)
+    monkeypatch.setattr(storage, "is_writable_folder", lambda _: False)
     with open_pack(pack) as opened:
         assert not opened.folder.is_relative_to(pack.parent)
         assert opened.bundles[0].is_dir()

@@ -148,7 +148,7 @@ def test_bench_returns_2_when_there_are_more_threads_than_cores(
     bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["bench", str(bundle), "--threads", "100000"]) == 2
-    assert "100000 threads on a machine of" in capsys.readouterr().err
+    assert "100000 threads, but this process may use" in capsys.readouterr().err
     assert not Path("results").exists()
 
 
@@ -160,13 +160,48 @@ def test_bench_returns_2_when_there_is_no_bundle(capsys: pytest.CaptureFixture[s
 def test_bench_keeps_an_old_result_when_not_forced(
     bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Path("out.json").write_text("precious")
-    arguments = ["bench", str(bundle), "--out", "out.json"]
+    arguments = ["bench", str(bundle), "--threads", "1", "--out", "out.json"]
+    assert main(arguments) == 0
+    before = Path("out.json").read_bytes()
     assert main(arguments) == 2
-    assert Path("out.json").read_text() == "precious"
+    assert Path("out.json").read_bytes() == before
     assert "--force" in capsys.readouterr().err
     assert main([*arguments, "--force"]) == 0
-    assert read_result(Path("out.json")).failed_count == 0
+    assert Path("out.json").read_bytes() != before
+
+
+def test_bench_keeps_a_file_that_is_no_result_even_when_forced(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = bundle / "bundle.json"
+    before = record.read_bytes()
+    assert main(["bench", str(bundle), "--out", str(record), "--force"]) == 2
+    assert record.read_bytes() == before
+    assert "is no result of edgevit" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ["--delegate", "libedgetpu.so.1"],
+        ["--require-device"],
+        ["--install"],
+        ["--ssh-option", "-p 22"],
+        ["--benchmark-model", "file"],
+        ["--serial", "1"],
+        ["--resume"],
+    ],
+)
+def test_bench_returns_2_when_an_option_would_do_nothing(
+    bundle: Path, option: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bench", str(bundle), *option]) == 2
+    assert f"{option[0]} means nothing without" in capsys.readouterr().err
+
+
+def test_bench_measures_every_bundle_when_a_folder_of_them_is_named(bundle: Path) -> None:
+    assert main(["bench", str(bundle.parent), "--threads", "1", "--out", "out.json"]) == 0
+    assert [row.name for row in read_result(Path("out.json")).rows] == [bundle.name]
 
 
 def test_bench_returns_2_when_the_named_data_is_no_data_set(bundle: Path) -> None:
