@@ -95,9 +95,16 @@ class Preprocessing:
 
     def fit(self, image: Image.Image) -> Pixels:
         """Crop and resize an RGB image; returns ``uint8 [height, width, 3]``."""
-        box = self._crop_box(image.width, image.height)
-        resized = image.resize((self.width, self.height), _RESAMPLING[self.interpolation], box=box)
-        return np.asarray(resized, dtype=np.uint8)
+        left, top, right, bottom = self._crop_box(image.width, image.height)
+        filter_ = _RESAMPLING[self.interpolation]
+        # Columns, then rows, each rounded to 8 bits. In one call Pillow 13 would choose the order
+        # by the photo's size, older versions not: some photos' pixels would differ by a step.
+        if self.width * image.height > MAX_PIXELS:  # a strip, whose columns would fill the memory
+            size = (self.width, self.height)
+            return np.asarray(image.resize(size, filter_, (left, top, right, bottom)), np.uint8)
+        narrow = image.resize((self.width, image.height), filter_, (left, 0, right, image.height))
+        fitted = narrow.resize((self.width, self.height), filter_, (0, top, self.width, bottom))
+        return np.asarray(fitted, dtype=np.uint8)
 
     def _crop_box(self, width: int, height: int) -> tuple[int, int, int, int]:
         """Return (left, top, right, bottom) in whole pixels, so that every language agrees."""

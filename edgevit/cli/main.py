@@ -34,6 +34,7 @@ COMMANDS: dict[str, str] = {
     "bench": "Measure latency, accuracy and drop of bundles on this device.",
     "reference": "Measure a run in full precision on this machine's accelerator.",
     "report": "Merge results of several devices into one page.",
+    "android": "Put a TFLite bundle into the Android demo.",
     "doctor": "Say what this machine has and what is missing.",
 }
 
