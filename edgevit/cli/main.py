@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "train": "Train a classifier on prepared photos.",
     "evaluate": "Measure a run's or a bundle's accuracy on prepared photos.",
     "predict": "Name what is on one photo or many.",
+    "explain": "Show what a model looks at.",
     "calibrate": "Choose training photos for int8 ranges.",
     "sensitivity": "Rank a run's layers by the damage that int8 does to each.",
     "export": "Export a run as a checked bundle for small devices.",
