@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +12,13 @@ import numpy as np
 from PIL import Image
 
 from edgevit.explain.patches import PatchNumbers
+from edgevit.figures import new_figure, save_png
 from edgevit.preprocessing import Pixels
-from edgevit.storage import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_DPI = 110
 # Readable without colour vision, and by lightness alone.
 _HEAT, _SIMILARITY = "inferno", "viridis"
 _OVERLAY_OPACITY = 0.6
@@ -56,12 +53,12 @@ def shorten(name: str) -> str:
 
 def draw_patches(path: Path, shown: Shown, patches: Pixels, numbers: PatchNumbers) -> None:
     """Draw an image beside its patches, ``uint8 [rows, columns, size, size, 3]``."""
-    figure = _figure(10.0, 6.0)
+    figure = new_figure(10.0, 6.0)
     whole, cut = figure.subplots(1, 2)
     _draw_photo(whole, shown, "what the model sees")
     _draw_pixels(cut, _apart(patches), f"its {numbers.patches_per_image} patches")
     _caption(figure, shown.title, f"{numbers.sentences}\n{shown.seen}")
-    _save(figure, path)
+    save_png(figure, path)
 
 
 def draw_map(
@@ -78,7 +75,7 @@ def draw_map(
         caption: What the map says.
         low: Where the colours start; by default at the lowest value.
     """
-    figure = _figure(12.5, 4.95)
+    figure = new_figure(12.5, 4.95)
     photo, overlay, alone = figure.subplots(1, 3)
     height, width = shown.pixels.shape[:2]
     bottom = float(values.min()) if low is None else low
@@ -95,7 +92,7 @@ def draw_map(
         unit, fontsize=_TEXT_POINTS
     )
     _caption(figure, shown.title, f"{caption}\n{shown.seen}")
-    _save(figure, path)
+    save_png(figure, path)
 
 
 def draw_heads(
@@ -116,7 +113,7 @@ def draw_heads(
     cells = len(maps) + 1
     columns = min(cells, _HEAD_COLUMNS)
     rows = math.ceil(cells / columns)
-    figure = _figure(2.6 * columns + 1.0, 2.85 * rows + 1.3)
+    figure = new_figure(2.6 * columns + 1.0, 2.85 * rows + 1.3)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for spare in axes[cells:]:
         spare.set_axis_off()
@@ -130,7 +127,7 @@ def draw_heads(
     bar = figure.colorbar(scale, ax=list(axes), fraction=0.03, pad=0.02)
     bar.set_label("share of the attention to patches, %", fontsize=_TEXT_POINTS)
     _caption(figure, shown.title, f"{caption}\n{shown.seen}")
-    _save(figure, path)
+    save_png(figure, path)
 
 
 def draw_positions(path: Path, name: str, similarity: Any) -> None:
@@ -143,7 +140,7 @@ def draw_positions(path: Path, name: str, similarity: Any) -> None:
     for row, column in np.ndindex(rows, columns):
         top, left = row * tall, column * wide
         canvas[top : top + rows, left : left + columns] = similarity[row, column]
-    figure = _figure(8.6, 7.8)
+    figure = new_figure(8.6, 7.8)
     axes = figure.subplots()
     image = axes.imshow(canvas, cmap=_SIMILARITY, vmin=float(similarity.min()), vmax=1.0)
     _ticks(axes.set_xticks, columns, wide)
@@ -158,14 +155,14 @@ def draw_positions(path: Path, name: str, similarity: Any) -> None:
         "embeddings of all\npatches' places are to that of its own place (which is 1)"
     )
     _caption(figure, f"{name}: learned position embeddings", caption)
-    _save(figure, path)
+    save_png(figure, path)
 
 
 def draw_filters(path: Path, name: str, tiles: Any, shares: Any) -> None:
     """Draw principal components, ``[n, size, size, 3]``, and the share that each explains."""
     columns = min(7, len(tiles))
     rows = math.ceil(len(tiles) / columns)
-    figure = _figure(1.35 * columns + 0.6, 1.55 * rows + 1.6)
+    figure = new_figure(1.35 * columns + 0.6, 1.55 * rows + 1.6)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for spare in axes[len(tiles) :]:
         spare.set_axis_off()
@@ -179,7 +176,7 @@ def draw_filters(path: Path, name: str, tiles: Any, shares: Any) -> None:
         f"{100 * float(shares.sum()):.0f} %"
     )
     _caption(figure, f"{name}: patch embedding", caption)
-    _save(figure, path)
+    save_png(figure, path)
 
 
 def _ticks(set_ticks: Any, count: int, pitch: int) -> None:
@@ -235,22 +232,3 @@ def _caption(figure: Figure, title: str, caption: str) -> None:
     # Underscores and dollars in the names of files and classes are not mathematics.
     figure.suptitle(title, fontsize=_TITLE_POINTS, parse_math=False)
     figure.supxlabel(caption, fontsize=_TEXT_POINTS, parse_math=False)
-
-
-def _figure(width_inches: float, height_inches: float) -> Figure:
-    # Not pyplot: no global state, and no window system is looked for.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width_inches, height_inches), dpi=_DPI, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _save(figure: Figure, path: Path) -> None:
-    png = io.BytesIO()
-    with warnings.catch_warnings():
-        # A class name in a script that the font lacks is drawn as boxes.
-        warnings.filterwarnings("ignore", message="Glyph")
-        figure.savefig(png, format="png")
-    write_atomically(path, png.getvalue())

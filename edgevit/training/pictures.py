@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import io
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgevit.figures import new_figure, save_png
 from edgevit.metrics import Labels
-from edgevit.storage import write_atomically
 from edgevit.training.history import EpochRow, best_row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 CURVES_FILE = "curves.png"
 CONFUSION_FILE = "confusion.png"
 
 _TRAIN_COLOUR, _VAL_COLOUR = "#4c78a8", "#e45756"
-_DPI = 110
 # Up to so many classes every cell carries its number, and every class its name.
 _MAX_NUMBERED_CLASSES = 20
 _MAX_NAMED_CLASSES = 150
@@ -31,7 +27,7 @@ _MAX_NAME_LENGTH = 32
 
 def write_curves(path: Path, rows: Sequence[EpochRow]) -> None:
     """Draw loss and accuracy over the epochs, with the epoch marked whose weights are kept."""
-    figure = _figure(10.0, 4.2)
+    figure = new_figure(10.0, 4.2)
     loss_axes, accuracy_axes = figure.subplots(1, 2)
     _draw_curve(loss_axes, rows, "loss", 1.0)
     loss_axes.set_ylabel("cross-entropy, nats")
@@ -50,7 +46,7 @@ def write_curves(path: Path, rows: Sequence[EpochRow]) -> None:
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False)
-    _save(figure, path)
+    save_png(figure, path)
 
 
 def _draw_curve(axes: Axes, rows: Sequence[EpochRow], field: str, scale: float) -> None:
@@ -78,7 +74,7 @@ def write_confusion(path: Path, counts: Labels, labels: Sequence[str]) -> None:
 
     size = len(labels)
     edge = float(np.clip(0.34 * size, 4.0, 0.16 * size + 3.6))
-    figure = _figure(edge + 3.0, edge + 2.2)
+    figure = new_figure(edge + 3.0, edge + 2.2)
     axes = figure.subplots()
     totals = counts.sum(axis=1, keepdims=True)
     shares = 100.0 * counts / np.maximum(totals, 1)
@@ -93,7 +89,7 @@ def write_confusion(path: Path, counts: Labels, labels: Sequence[str]) -> None:
     _name_ticks(axes, labels)
     if size <= _MAX_NUMBERED_CLASSES:
         _number_cells(axes, counts, shares)
-    _save(figure, path)
+    save_png(figure, path)
 
 
 def _name_ticks(axes: Axes, labels: Sequence[str]) -> None:
@@ -115,22 +111,3 @@ def _number_cells(axes: Axes, counts: Labels, shares: Any) -> None:
         axes.text(
             column, row, str(counts[row, column]), ha="center", va="center", color=colour, size=8
         )
-
-
-def _figure(width_inches: float, height_inches: float) -> Figure:
-    # Not pyplot: no global state, and no window system is looked for.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width_inches, height_inches), dpi=_DPI, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _save(figure: Figure, path: Path) -> None:
-    png = io.BytesIO()
-    with warnings.catch_warnings():
-        # A class name in a script that the font lacks is drawn as boxes.
-        warnings.filterwarnings("ignore", message="Glyph")
-        figure.savefig(png, format="png")
-    write_atomically(path, png.getvalue())
