@@ -143,7 +143,7 @@ def _test_photos(bundle: Bundle) -> PhotoSource | None:
         return None
     split = dataset.split("test")
     chosen = [split.photos[row] for row in evenly_chosen(split.labels(), MAX_PHOTOS)]
-    photos = []
+    photos: list[bytes] = []
     for photo in chosen:
         path = dataset.photo_path(photo)
         if path.is_file() and storage.sha256_of_file(path) == photo.sha256:
