@@ -25,7 +25,7 @@ from emulator import Environment, make_environment, run_python
 from packages import build_wheel
 from rich.console import Console
 from rich.table import Table
-from root import prepare_root
+from root import Root, prepare_root
 
 from edgevit import console, storage
 from edgevit.bench.result import BenchResult, read_result
@@ -40,6 +40,10 @@ _IMAGES = 100
 _COMMAND_SECONDS = 1800.0
 _PREPARE_SECONDS = 600.0
 _TABLE_COLUMNS = 160
+
+
+# Exit code where no board could be made: no apt, no network, no room.
+CANNOT_PREPARE = 3
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -96,7 +100,7 @@ def main(
     try:
         if pack is None:
             _require_demo(run_folder, data)
-        roots = [prepare_root(board, cache) for board in boards]
+        roots = _prepared_roots(boards, cache)
         out.mkdir(parents=True, exist_ok=True)
         # Here rather than in /tmp, whose programs may not be started everywhere.
         with storage.scratch_folder(cache / "run") as work:
@@ -116,6 +120,15 @@ def main(
     click.echo(f"Results and logs are in {out}")
     click.echo(f"{len(boards) - failed} passed, {failed} failed")
     sys.exit(1 if failed else 0)
+
+
+def _prepared_roots(boards: Sequence[Board], cache: Path) -> list[Root]:
+    """Make the boards' files; where that is impossible, nothing is tested and nothing has failed."""
+    try:
+        return [prepare_root(board, cache) for board in boards]
+    except EdgevitError as error:
+        click.echo(f"NOT TESTED: the emulated boards could not be made: {error}", err=True)
+        sys.exit(CANNOT_PREPARE)
 
 
 def _require_demo(run: Path, data: Path) -> None:
