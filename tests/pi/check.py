@@ -40,8 +40,6 @@ _IMAGES = 100
 _COMMAND_SECONDS = 1800.0
 _PREPARE_SECONDS = 600.0
 _TABLE_COLUMNS = 160
-
-
 # Exit code where no board could be made: no apt, no network, no room.
 CANNOT_PREPARE = 3
 
@@ -123,7 +121,7 @@ def main(
 
 
 def _prepared_roots(boards: Sequence[Board], cache: Path) -> list[Root]:
-    """Make the boards' files; where that is impossible, nothing is tested and nothing has failed."""
+    """Make the boards' files; where that is impossible nothing is tested, and nothing failed."""
     try:
         return [prepare_root(board, cache) for board in boards]
     except EdgevitError as error:
