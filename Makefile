@@ -74,6 +74,12 @@ test-pi: install ## Run edgevit on emulated Raspberry Pis and compare; PI="--boa
 	@[ -e $(DEMO_RUN)/run.json ] || $(MAKE) --no-print-directory demo
 	$(BIN)/python tests/pi/check.py $(PI)
 
+# Installs Debian's Android tools where it may. BUNDLE: what goes into the APK; APK: keeps it there.
+.PHONY: test-android
+test-android: install ## Test the Android demo without a phone, tier by tier.
+	$(BIN)/python android_demo/ci/run_tiers.py --install-tools \
+	  $(if $(BUNDLE),--bundle $(BUNDLE)) $(if $(APK),--apk $(APK))
+
 .PHONY: check
 check: install ## Lint, formatting and types.
 	$(BIN)/ruff check .
