@@ -1,0 +1,4 @@
+package androidx.test.runner.intent;
+
+/** Nothing asks it here. */
+public interface IntentMonitor {}

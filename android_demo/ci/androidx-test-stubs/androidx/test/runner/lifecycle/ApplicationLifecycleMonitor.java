@@ -1,0 +1,4 @@
+package androidx.test.runner.lifecycle;
+
+/** Nothing asks it here. */
+public interface ApplicationLifecycleMonitor {}
