@@ -33,6 +33,8 @@ SCHEMA_VERSION = 1
 
 _INPUT_TYPES = ("uint8", "int8")
 _OUTPUT_TYPES = ("float32", "uint8", "int8", "int16")
+# Their 16-bit QUANTIZE ops came with LiteRT 2.
+_UNKNOWN_PRECISIONS = {"int8-full"}
 _EXPORT_REMEDY = "Export it again: edgevit export RUN --format tflite"
 
 
@@ -85,6 +87,11 @@ def open_tflite_bundle(root: Path) -> Bundle:
         raise InputError(
             f"{bundle.name} is {record.format}, the Android demo runs tflite",
             f"Export the run for it: edgevit export {record.source.run_path} --format tflite",
+        )
+    if record.precision in _UNKNOWN_PRECISIONS:
+        raise InputError(
+            f"{bundle.name} is {record.precision}, which the app's LiteRT 1.4 cannot load",
+            f"Export int8: edgevit export {record.source.run_path} --format tflite --quantize int8",
         )
     _check_tensor(bundle, "takes", record.input, _INPUT_TYPES, (1, *record.spec.input_shape))
     _check_tensor(bundle, "returns", record.output, _OUTPUT_TYPES, (1, len(bundle.labels)))

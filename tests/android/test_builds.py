@@ -88,6 +88,15 @@ def test_manifest_leaves_to_gradle_what_gradle_sets() -> None:
     assert manifest.find("uses-sdk") is None
 
 
+def test_app_can_be_installed_without_a_camera() -> None:
+    features = {
+        feature.get(f"{ANDROID}name"): feature.get(f"{ANDROID}required")
+        for feature in builds.manifest().iterfind("uses-feature")
+    }
+    # The permission implies the first.
+    assert features == {"android.hardware.camera": "false", "android.hardware.camera.any": "false"}
+
+
 def test_every_activity_is_in_the_manifest() -> None:
     package = builds.gradle_value("namespace")
     written: dict[str, set[str]] = {"activity": set(), "provider": set(), "application": set()}

@@ -189,6 +189,16 @@ def test_install_takes_integer_models_when_they_are_whole(
     assert (said["input_type"], said["output_type"]) == (kind, kind)
 
 
+def test_install_refuses_when_the_apps_runtime_lacks_the_files_ops(
+    run: Run, project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = make_bundle(tmp_path / "exports/colours.tflite.int8-full", run, "int8")
+    with_record(made, precision="int8-full")
+    assert install(made, project) == 2
+    assert "is int8-full, which the app's LiteRT 1.4 cannot load" in capsys.readouterr().err
+    assert not installed(project).exists()
+
+
 def test_template_holds_what_the_phone_cannot_know_when_installed(
     bundle: Path, run: Run, project: Path
 ) -> None:
