@@ -320,8 +320,7 @@ def _data_offset(file: BinaryIO, entry: zipfile.ZipInfo) -> int:
 
 def _pom(name: str) -> str:
     """Return a property of Maven's project file."""
-    namespace = {"m": "http://maven.apache.org/POM/4.0.0"}
-    found = ElementTree.parse(PROJECT / "pom.xml").findtext(f"m:properties/m:{name}", "", namespace)
+    found = ElementTree.parse(PROJECT / "pom.xml").findtext(f"properties/{name}", "")
     if not found:
         raise BuildError(f"pom.xml has no property {name}")
     return found

@@ -9,7 +9,6 @@ from xml.etree import ElementTree
 PROJECT = Path(__file__).parents[2] / "android_demo"
 MANIFEST = PROJECT / "app/src/main/AndroidManifest.xml"
 SOURCES = PROJECT / "app/src/main/kotlin"
-_MAVEN = {"m": "http://maven.apache.org/POM/4.0.0"}
 ANDROID = "{http://schemas.android.com/apk/res/android}"
 
 
@@ -46,29 +45,28 @@ def pom(path: str = "pom.xml") -> ElementTree.Element:
 
 def properties() -> dict[str, str]:
     """Return the properties of Maven's project file."""
-    found = pom().find("m:properties", _MAVEN)
+    found = pom().find("properties")
     assert found is not None
-    return {child.tag.partition("}")[2]: (child.text or "").strip() for child in found}
+    return {child.tag: (child.text or "").strip() for child in found}
 
 
 def maven_version() -> str:
     """Return the version of Maven's project."""
-    return pom().findtext("m:version", "", _MAVEN)
+    return pom().findtext("version", "")
 
 
 def maven_modules() -> set[str]:
     """Return the folders of Maven's modules."""
-    return {module.text or "" for module in pom().findall("m:modules/m:module", _MAVEN)}
+    return {module.text or "" for module in pom().findall("modules/module")}
 
 
 def dependencies(path: str) -> set[str]:
     """Return a Maven module's dependencies and what it fetches, as ``group:name``."""
     root = pom(path)
-    found = [*root.iterfind("m:dependencies/m:dependency", _MAVEN)]
-    found += root.iterfind(".//m:artifactItem", _MAVEN)
+    found = [*root.iterfind("dependencies/dependency")]
+    found += root.iterfind(".//artifactItem")
     return {
-        f"{entry.findtext('m:groupId', '', _MAVEN)}:{entry.findtext('m:artifactId', '', _MAVEN)}"
-        for entry in found
+        f"{entry.findtext('groupId', '')}:{entry.findtext('artifactId', '')}" for entry in found
     }
 
 

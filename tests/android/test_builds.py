@@ -34,16 +34,14 @@ def test_versions_are_the_same_in_gradle_and_maven(name: str) -> None:
 def test_version_name_is_the_same_in_gradle_and_in_every_maven_module() -> None:
     version = builds.maven_version()
     assert builds.gradle_value("versionName") == version
-    namespace = {"m": "http://maven.apache.org/POM/4.0.0"}
     for module in builds.maven_modules():
-        parent = builds.pom(f"{module}/pom.xml").findtext("m:parent/m:version", "", namespace)
+        parent = builds.pom(f"{module}/pom.xml").findtext("parent/version", "")
         assert parent == version, module
 
 
 def test_java_version_is_the_same_in_gradle_and_maven() -> None:
-    namespace = {"m": "http://maven.apache.org/POM/4.0.0"}
     for module in ("core", "app"):
-        target = builds.pom(f"{module}/pom.xml").findtext(".//m:jvmTarget", "", namespace)
+        target = builds.pom(f"{module}/pom.xml").findtext(".//jvmTarget", "")
         script = builds.gradle(module)
         found = re.findall(r"(?:JavaVersion\.VERSION|JvmTarget\.JVM)_(\w+)", script)
         assert {word.replace("_", ".") for word in found} == {target}, module

@@ -10,7 +10,7 @@ import pytest
 from edgevit.bench.protocol import SustainedMinute
 from edgevit.bench.report.entries import merge
 from edgevit.bench.report.page import build_page
-from tests.bench.browser import Browser, chromium, find_chromium
+from tests.bench.report.browser import Browser, chromium, find_chromium
 from tests.bench.results import PI, SERVER, cold_start, conditions, memory, result, row
 
 PROGRAM = find_chromium()

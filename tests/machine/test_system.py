@@ -10,13 +10,9 @@ from edgevit.machine import (
     Accelerator,
     Cpu,
     Machine,
-    Sensors,
-    decode_revision,
-    decode_throttled,
     describe_machine,
     is_raspberry_pi,
 )
-from edgevit.machine.files import format_core_list, parse_core_list
 from tests import devices
 from tests.devices import GIB, FakeDevice
 
@@ -309,113 +305,3 @@ def test_machine_is_readable_when_an_older_edgevit_wrote_it(tmp_path: Path) -> N
     )
     assert is_raspberry_pi(old)
     assert not old.is_mixed
-
-
-@pytest.mark.parametrize(
-    ("code", "model", "board_revision", "memory_mib", "processor", "manufacturer"),
-    [
-        (0xA02082, "3B", "1.2", 1024, "BCM2837", "Sony UK"),
-        (0xA52082, "3B", "1.2", 1024, "BCM2837", "Stadium"),
-        (0x9020E0, "3A+", "1.0", 512, "BCM2837", "Sony UK"),
-        (0xC03130, "400", "1.0", 4096, "BCM2711", "Sony UK"),
-        (0xD03140, "CM4", "1.0", 8192, "BCM2711", "Sony UK"),
-        (0xE04171, "5", "1.1", 16384, "BCM2712", "Sony UK"),
-        # Over-volted: the warranty bit is set.
-        (0x2A01041, "2B", "1.1", 1024, "BCM2836", "Sony UK"),
-    ],
-)
-def test_decode_revision_reads_the_fields_when_the_code_is_new_style(
-    code: int,
-    model: str,
-    board_revision: str,
-    memory_mib: int,
-    processor: str,
-    manufacturer: str,
-) -> None:
-    seen = decode_revision(code)
-    assert seen.code == f"{code:x}"
-    assert (seen.model, seen.board_revision) == (model, board_revision)
-    assert seen.memory_bytes == memory_mib << 20
-    assert (seen.processor, seen.manufacturer) == (processor, manufacturer)
-
-
-def test_decode_revision_keeps_only_the_code_when_it_is_old_style() -> None:
-    seen = decode_revision(0xE)
-    assert seen.code == "000e"
-    assert (seen.model, seen.memory_bytes, seen.processor) == (None, None, None)
-
-
-def test_decode_revision_leaves_fields_out_when_they_are_not_known() -> None:
-    seen = decode_revision(0xF_9_F_FF_0 | 1 << 23)
-    assert (seen.model, seen.manufacturer, seen.processor) == (None, None, None)
-
-
-def test_decode_throttled_says_now_and_since_boot_when_both_are_set() -> None:
-    assert decode_throttled(0) == ()
-    assert decode_throttled(0x50005) == (
-        "under-voltage",
-        "throttled",
-        "under-voltage since boot",
-        "throttled since boot",
-    )
-    assert decode_throttled(0xA0000) == (
-        "Arm frequency capped since boot",
-        "soft temperature limit since boot",
-    )
-    assert decode_throttled(1 << 5) == ()
-
-
-def test_sensors_read_the_bits_when_only_the_kernel_file_is_there(tmp_path: Path) -> None:
-    pi = devices.pi_4(tmp_path)
-    sensors = Sensors(pi.root)
-    pi.set_throttled_file(0x50005)
-    assert sensors.throttled() == 0x50005
-    pi.write("sys/devices/platform/soc/soc:firmware/get_throttled", "0x10000")
-    assert sensors.throttled() == 0x10000
-    pi.write("sys/devices/platform/soc/soc:firmware/get_throttled", "-1")
-    assert sensors.throttled() is None
-
-
-def test_sensors_ask_vcgencmd_when_there_is_no_kernel_file(tmp_path: Path) -> None:
-    pi = devices.pi_5(tmp_path)
-    # Under-voltage alone: the program knows more.
-    pi.write("sys/class/hwmon/hwmon1/name", "rpi_volt")
-    pi.write("sys/class/hwmon/hwmon1/in0_lcrit_alarm", "1")
-    sensors = Sensors(pi.root)
-    pi.set_throttled_program(0x40004)
-    assert sensors.throttled() == 0x40004
-
-
-@pytest.mark.parametrize("script", ["exit 1", "echo VCHI initialization failed", "kill -9 $$"])
-def test_sensors_take_the_alarm_when_vcgencmd_does_not_answer(tmp_path: Path, script: str) -> None:
-    pi = devices.pi_5(tmp_path)
-    pi.write_program(script)
-    assert Sensors(pi.root).throttled() is None
-    pi.write("sys/class/hwmon/hwmon1/name", "rpi_volt")
-    pi.write("sys/class/hwmon/hwmon1/in0_lcrit_alarm", "1")
-    assert Sensors(pi.root).throttled() == 1
-
-
-def test_sensors_skip_a_zone_when_it_is_broken(tmp_path: Path) -> None:
-    board = FakeDevice(tmp_path)
-    board.set_zone(0, "cpu0-thermal", -274)
-    board.set_zone(1, "cpu1-thermal", 44)
-    assert Sensors(board.root).temperature_c() == 44
-
-
-def test_sensors_count_intels_throttling_when_cores_have_counters(tmp_path: Path) -> None:
-    pc = devices.pc_with_amx(tmp_path)
-    assert Sensors(pc.root).throttle_counts() == {
-        "core_throttle_count": 12,
-        "package_throttle_count": 20,
-    }
-
-
-@pytest.mark.parametrize("text", ["0-3,6", "0", "2,4-5"])
-def test_core_lists_survive_when_read_and_written(text: str) -> None:
-    assert format_core_list(parse_core_list(text)) == text
-
-
-@pytest.mark.parametrize("text", ["", "x", "0-", "-1", "0-3,y", "²", "0-999999999"])
-def test_core_lists_are_empty_when_they_are_garbage(text: str) -> None:
-    assert parse_core_list(text) == ()
