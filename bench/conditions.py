@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 from edgevit import machine
+from edgevit.bench.protocol import Protocol
 from edgevit.bench.result import Conditions, ConditionSample
 from edgevit.machine.sensors import LIVE_MASK, SINCE_BOOT_SHIFT, Sensors, decode_throttled
 
@@ -133,6 +134,17 @@ class ConditionsWatch:
 def read_temperature_c(root: Path | None = None) -> float | None:
     """Return the processor's temperature, degrees Celsius; ``None`` where unknown."""
     return Sensors(machine.SYSTEM_ROOT if root is None else root).temperature_c()
+
+
+def cool_down_for(protocol: Protocol) -> Callable[[], float]:
+    """Return what waits until the device is as cool as now; nothing waits for a quick protocol.
+
+    The result returns the seconds that it waited.
+    """
+    if not protocol.comparable:
+        return lambda: 0.0
+    start = read_temperature_c()
+    return lambda: wait_until_cool(start)
 
 
 def wait_until_cool(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from edgevit import console, storage
 from edgevit.bench import opening
-from edgevit.bench.conditions import ConditionsWatch, read_temperature_c, wait_until_cool
+from edgevit.bench.conditions import ConditionsWatch, cool_down_for
 from edgevit.bench.evaluation import EVALUATION_FILE
 from edgevit.bench.jobs import RowJob, run_in_process
 from edgevit.bench.protocol import Protocol
@@ -26,7 +26,7 @@ from edgevit.bench.targets.base import Target
 from edgevit.bench.warnings import warnings_of
 from edgevit.bundle import BUNDLE_FILE, Bundle
 from edgevit.data.dataset import Dataset
-from edgevit.errors import EdgevitError, InputError
+from edgevit.errors import EdgevitError, InputError, in_words
 from edgevit.machine import (
     Machine,
     cpu_affinity,
@@ -133,11 +133,11 @@ def run_bench(plan: Plan, out: Path, *, resume: bool = False) -> BenchResult:
         settings=plan.settings(),
     )
     finished = _finished_rows(out, result) if resume and out.exists() else ()
-    # Once before the work: a file that cannot be written is noticed now, not after a minute.
-    write_result(out, dataclasses.replace(result, rows=finished))
-    start_temperature_c = read_temperature_c()
+    # A file that cannot be written is noticed now, not after a minute; an old one stays until then.
+    storage.try_writing(out)
+    cool_down = cool_down_for(plan.protocol)
     for path in plan.paths:
-        for row in map(plan.named, _rows(path, plan, finished)):
+        for row in map(plan.named, _rows(path, plan, finished, cool_down)):
             result = dataclasses.replace(
                 result,
                 rows=(*result.rows, row),
@@ -145,8 +145,6 @@ def run_bench(plan: Plan, out: Path, *, resume: bool = False) -> BenchResult:
             )
             # A power cut costs the row that is being measured, and no other.
             write_result(out, _with_kept(result, finished))
-            if plan.protocol.comparable and row.measurement is not None:
-                wait_until_cool(start_temperature_c)  # so that no row inherits another's heat
     return _with_kept(result, finished)
 
 
@@ -238,7 +236,9 @@ def _same(one: BenchRow, other: BenchRow) -> bool:
     return (one.name, one.threads, one.device) == (other.name, other.threads, other.device)
 
 
-def _rows(path: Path, plan: Plan, finished: Sequence[BenchRow]) -> Iterator[BenchRow]:
+def _rows(
+    path: Path, plan: Plan, finished: Sequence[BenchRow], cool_down: Callable[[], float]
+) -> Iterator[BenchRow]:
     """Yield a model's rows: one for each device and number of threads."""
     name = path.resolve().name
     try:
@@ -248,19 +248,30 @@ def _rows(path: Path, plan: Plan, finished: Sequence[BenchRow]) -> Iterator[Benc
     except Exception as error:
         # A damaged bundle, a missing runtime: this model's rows fail, the others are measured.
         for threads in plan.threads:
-            yield _failed(BenchRow(name, str(path), threads, plan.target.name, error=_words(error)))
+            yield _failed(
+                BenchRow(name, str(path), threads, plan.target.name, error=in_words(error))
+            )
         return
     for support in supports:
         for threads in plan.threads:
             row = BenchRow(model.name, str(path), threads, str(support.device), error="not yet")
-            old = next((old for old in finished if _same(old, row)), None)
-            if old is not None and old.measurement.model_sha256 == model.sha256:  # type: ignore[union-attr]
+            if (old := _finished(row, model.sha256, finished)) is not None:
                 console.note(f"{row.name}, threads: {threads}: kept from the earlier run")
                 yield old
             elif support.absent:
                 yield _absent(row, support, plan)
             else:
+                cool_down()  # so that no row inherits another's heat
                 yield _measured(row, _job(row, plan, support.device, photos))
+
+
+def _finished(row: BenchRow, sha256: str, finished: Sequence[BenchRow]) -> BenchRow | None:
+    """Return the earlier measurement of the same row and the same model, if there is one."""
+    for old in finished:
+        measured = old.measurement
+        if _same(old, row) and measured is not None and measured.model_sha256 == sha256:
+            return old
+    return None
 
 
 @dataclass(frozen=True)
@@ -343,7 +354,3 @@ def _absent(row: BenchRow, support: DeviceSupport, plan: Plan) -> BenchRow:
 def _failed(row: BenchRow) -> BenchRow:
     console.note(f"{row.name}, threads: {row.threads}, failed: {row.error}")
     return row
-
-
-def _words(error: Exception) -> str:
-    return str(error) if isinstance(error, EdgevitError) else f"{type(error).__name__}: {error}"

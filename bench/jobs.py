@@ -16,7 +16,7 @@ from typing import Literal, TypeVar
 
 from edgevit import documents, storage
 from edgevit.bench.protocol import Protocol
-from edgevit.errors import CheckFailedError, EdgevitError, InputError
+from edgevit.errors import CheckFailedError, InputError, in_words
 from edgevit.runtimes.base import Device
 
 T = TypeVar("T")
@@ -115,10 +115,7 @@ def write_answer(path: Path, answer: object) -> None:
 
 def write_failure(path: Path, error: Exception) -> None:
     """Leave the reason why there is no answer."""
-    # Only edgevit's own errors are sentences by themselves.
-    known = isinstance(error, EdgevitError)
-    message = str(error) if known else f"{type(error).__name__}: {error}"
-    documents.write(path, f"{ANSWER_KIND}.failure", SCHEMA_VERSION, Failure(message))
+    documents.write(path, f"{ANSWER_KIND}.failure", SCHEMA_VERSION, Failure(in_words(error)))
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 
 from edgevit import console
-from edgevit.bench import conditions
 from edgevit.bench.accuracy import check_classes, judge
-from edgevit.bench.conditions import ConditionsWatch
+from edgevit.bench.conditions import ConditionsWatch, cool_down_for
 from edgevit.bench.evaluation import DatasetPhotos, EvaluationSet, spread
 from edgevit.bench.protocol import Protocol, measure_repeats
 from edgevit.bench.result import BenchResult, BenchRow, EvaluationRecord, Measurement
@@ -115,10 +113,11 @@ def _measured(
     pixels = photos.pixels(run.record.spec.preprocessing)
     images = pixels[spread(len(pixels), TIMED_PHOTOS)]
     use = _accelerator_use(run, session, images)
+    # The processor's temperature says nothing of a GPU.
+    on_cpu = session.place.device.kind == "cpu"
+    cool_down = cool_down_for(protocol) if on_cpu else lambda: 0.0
     with console.step(f"Timing {run.name}"):
-        latency, repeats = measure_repeats(
-            session.invoke, images, protocol, cool_down=_cool_down(session.place, protocol)
-        )
+        latency, repeats = measure_repeats(session.invoke, images, protocol, cool_down=cool_down)
     accuracy = judge(_scores(run, session, photos, batch_size), photos, run.reference())
     return Measurement(
         model=run.record.spec.model,
@@ -142,14 +141,6 @@ def _measured(
         placement=session.placement(),
         accelerator=use,
     )
-
-
-def _cool_down(place: KerasDevice, protocol: Protocol) -> Callable[[], float]:
-    """Between repeats that shall be comparable, wait until the processor is as cool as at first."""
-    if place.device.kind != "cpu" or not protocol.comparable:
-        return lambda: 0.0
-    start = conditions.read_temperature_c()
-    return lambda: conditions.wait_until_cool(start)
 
 
 def _accelerator_use(run: Run, session: KerasSession, images: Pixels) -> AcceleratorUse | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from edgevit import console
-from edgevit.bench import conditions, protocol
+from edgevit.bench import protocol
 from edgevit.bench.accuracy import check_classes, evaluate
+from edgevit.bench.conditions import cool_down_for
 from edgevit.bench.evaluation import DatasetPhotos, EvaluationSet, PackedPhotos, spread
 from edgevit.bench.jobs import RowJob
 from edgevit.bench.protocol import LatencyResult
@@ -38,7 +38,7 @@ def measure_row(job: RowJob) -> Measurement:
     use = _accelerator_use(job, classifier, images)
     with console.step(f"Timing {classifier.name}, threads: {job.threads}"):
         latency, repeats = protocol.measure_repeats(
-            classifier.session.invoke, images, job.protocol, cool_down=_cool_down(job)
+            classifier.session.invoke, images, job.protocol, cool_down=cool_down_for(job.protocol)
         )
         end_to_end = _end_to_end(job, classifier, photos)
         sustained = protocol.measure_sustained(
@@ -85,14 +85,6 @@ def _accelerator_use(job: RowJob, classifier: Classifier, images: Pixels) -> Acc
     if job.require_device:
         require_device(use)
     return use
-
-
-def _cool_down(job: RowJob) -> Callable[[], float]:
-    """Between repeats that shall be comparable, wait until the device is as cool as at first."""
-    if not job.protocol.comparable:
-        return lambda: 0.0
-    start = conditions.read_temperature_c()
-    return lambda: conditions.wait_until_cool(start)
 
 
 def _end_to_end(job: RowJob, classifier: Classifier, photos: EvaluationSet) -> LatencyResult | None:

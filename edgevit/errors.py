@@ -9,6 +9,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 
+def in_words(error: Exception) -> str:
+    """Return an error for people: edgevit's own are sentences, others need their kind beside them."""
+    return str(error) if isinstance(error, EdgevitError) else f"{type(error).__name__}: {error}"
+
+
 class EdgevitError(Exception):
     """A problem that a user can understand and mend.
 

@@ -294,3 +294,13 @@ def test_wait_until_cool_returns_at_once_when_there_is_no_temperature(tmp_path: 
 
     assert wait_until_cool(None, root=devices.pi_4(tmp_path / "pi").root, sleep=no_sleep) == 0.0
     assert wait_until_cool(50.0, root=tmp_path / "nothing", sleep=no_sleep) == 0.0
+
+
+@pytest.mark.parametrize(("comparable", "waited"), [(True, True), (False, False)])
+def test_cool_down_waits_when_the_protocol_is_comparable(
+    comparable: bool, waited: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conditions, "read_temperature_c", lambda: 40.0)
+    monkeypatch.setattr(conditions, "wait_until_cool", lambda start: start / 10)
+    wait = conditions.cool_down_for(Protocol("any", comparable, 1, 0.0))
+    assert wait() == (4.0 if waited else 0.0)

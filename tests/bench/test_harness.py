@@ -104,6 +104,22 @@ def test_run_bench_keeps_the_finished_rows_when_interrupted(
     assert kept.measurement is not None
 
 
+def test_run_bench_keeps_the_old_result_when_interrupted_before_the_first_row(
+    tmp_path: Path, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out.json"
+    run_bench(plan, out)
+    before = out.read_bytes()
+
+    def interrupted(*_: object) -> object:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(harness, "run_in_process", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_bench(plan, out)
+    assert out.read_bytes() == before
+
+
 def test_run_bench_measures_only_what_is_missing_when_resumed(
     tmp_path: Path, bundle: Path, plan: Plan
 ) -> None:
