@@ -248,9 +248,8 @@ def _rows(
     except Exception as error:
         # A damaged bundle, a missing runtime: this model's rows fail, the others are measured.
         for threads in plan.threads:
-            yield _failed(
-                BenchRow(name, str(path), threads, plan.target.name, error=in_words(error))
-            )
+            reason = in_words(error)
+            yield _failed(BenchRow(name, str(path), threads, plan.target.name, error=reason))
         return
     for support in supports:
         for threads in plan.threads:

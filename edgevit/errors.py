@@ -10,7 +10,7 @@ from typing import ClassVar
 
 
 def in_words(error: Exception) -> str:
-    """Return an error for people: edgevit's own are sentences, others need their kind beside them."""
+    """Return an error for people: edgevit's own are sentences, others need their kind."""
     return str(error) if isinstance(error, EdgevitError) else f"{type(error).__name__}: {error}"
 
 

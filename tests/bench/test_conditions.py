@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from edgevit import machine
+from edgevit.bench import conditions
 from edgevit.bench.conditions import ConditionsWatch, read_temperature_c, wait_until_cool
+from edgevit.bench.protocol import Protocol
 from edgevit.bench.result import Conditions
 from tests import devices
 from tests.devices import FakeDevice
