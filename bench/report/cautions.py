@@ -8,12 +8,12 @@ from typing import Literal
 
 from edgevit.bench.chain import place_name
 from edgevit.bench.protocol import MAX_REPEAT_SPREAD
-from edgevit.bench.report import words
 from edgevit.bench.report.entries import Entry, Missing, Report, repeats_differ, spread_of
 from edgevit.bench.result import Measurement
 from edgevit.bench.table import claim_text
 from edgevit.bench.targets.agreement import MIN_SHARE
 from edgevit.bench.warnings import warnings_of
+from edgevit.pages import words
 from edgevit.runtimes.base import AcceleratorUse
 
 # A sound accelerator, in float16 or bfloat16, gives the CPU's label for 98 % of photos and more.

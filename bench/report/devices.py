@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgevit.bench.protocol import Protocol
-from edgevit.bench.report import lines, words
+from edgevit.bench.report import lines
 from edgevit.bench.report.entries import Entry, Report
-from edgevit.bench.report.markup import Html, element, join
-from edgevit.bench.report.tables import Cell, Column, Row, table
 from edgevit.bench.result import BenchResult, Conditions
 from edgevit.machine import Cpu
+from edgevit.pages import words
+from edgevit.pages.markup import Html, element, join
+from edgevit.pages.tables import Cell, Column, Row, table
 
 _CONDITIONS = (
     Column("Row", is_numeric=False),

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from edgevit.bench.chain import RunChain, place_name
-from edgevit.bench.report import lines, strips, words
+from edgevit.bench.report import lines, strips
 from edgevit.bench.report.cautions import badges
 from edgevit.bench.report.entries import Entry, Report, spread_of
-from edgevit.bench.report.markup import Html, element, join
 from edgevit.bench.report.scatter import (
-    COLOURS,
     NARROW,
     WIDE,
     Line,
@@ -20,6 +18,9 @@ from edgevit.bench.report.scatter import (
 )
 from edgevit.bench.table import drop_text
 from edgevit.metrics import unpaired_half_width_points
+from edgevit.pages import words
+from edgevit.pages.axes import COLOURS
+from edgevit.pages.markup import Html, element, join
 
 _CENTRE = 9.0
 # More strips than this are folded away until they are asked for.

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from edgevit.bench.protocol import SustainedMinute
-from edgevit.bench.report.axes import Axis, padded_axis, tick_text
-from edgevit.bench.report.markup import Html, element, join
-from edgevit.bench.report.scatter import COLOURS
 from edgevit.bench.result import ConditionSample
+from edgevit.pages.axes import COLOURS, Axis, padded_axis, tick_text
+from edgevit.pages.markup import Html, element, join
 
 # More points than pixels would only make the page larger.
 _MAX_POINTS = 240

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import html
-import re
-from collections.abc import Sequence
-
-from edgevit.bench.report import words
 from edgevit.bench.report.cautions import HEADINGS, Caution, badges, cautions, claims
 from edgevit.bench.report.devices import protocol_text
 from edgevit.bench.report.entries import Entry, Report
-from edgevit.bench.report.markup import clean
 from edgevit.bench.table import drop_text
+from edgevit.pages import words
+from edgevit.pages.markdown import escape, table
 from edgevit.run import ReferenceRecord
 
 _COLUMNS = (
@@ -27,16 +23,13 @@ _COLUMNS = (
     ("Size, MB", True),
     ("Notes", False),
 )
-# What starts markup within a line, and what would at the start of one.
-_SPECIAL = re.compile(r"([\\`*_\[\]|~])")
-_LEADING = re.compile(r"^([-+#]|\d+(?=[.)]))")
 
 
 def build_markdown(report: Report) -> str:
     """Return the summary table and its notes. The same report gives the same text."""
     blocks: list[str] = []
     if report.entries:
-        blocks.append("\n".join([*_header(), *map(_line, _rows(report))]))
+        blocks.append(table(_COLUMNS, _rows(report)))
         blocks.append(
             "A drop is what the full-precision reference gets right and the model loses, photo by "
             "photo: + is worse. Times are of the model alone, one photo at a time."
@@ -49,23 +42,6 @@ def build_markdown(report: Report) -> str:
         blocks.append("\n".join(["What the photos show:", "", *(f"- {_said(i)}" for i in shown)]))
     blocks.append("\n".join(["Devices:", "", *_devices(report)]))
     return "\n\n".join(blocks) + "\n"
-
-
-def escape(text: str) -> str:
-    """Return Markdown that shows the text as it is, in a table or not."""
-    line = " ".join(clean(text).split())
-    line = _LEADING.sub(r"\\\1", _SPECIAL.sub(r"\\\1", line))
-    return html.escape(line, quote=False)
-
-
-def _header() -> list[str]:
-    names = " | ".join(name for name, _ in _COLUMNS)
-    rules = " | ".join("---:" if is_numeric else "---" for _, is_numeric in _COLUMNS)
-    return [f"| {names} |", f"| {rules} |"]
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _rows(report: Report) -> list[list[str]]:

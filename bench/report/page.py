@@ -1,64 +1,29 @@
-"""One page that shows everything: no network, no fonts, no scripts but its own.
-
-The page forbids by itself what it does not need: its policy names the hashes of its one style sheet
-and its one script, so that nothing else is loaded or run, whatever a bundle is called.
-"""
+"""The page of a report: its sections, from warnings to devices."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from importlib import resources
 
-from edgevit.bench.report import devices, tables, words
+from edgevit.bench.report import devices, tables
 from edgevit.bench.report.cautions import HEADINGS, Caution, Severity, cautions, claims
 from edgevit.bench.report.entries import Report
 from edgevit.bench.report.figures import distributions, fastest, scatters, sustained_runs
-from edgevit.bench.report.markup import Html, element
+from edgevit.pages import words
+from edgevit.pages.document import Section, build_document, resource
+from edgevit.pages.markup import Html, element
 
-_PACKAGE = "edgevit.bench.report"
 _MANY_ROWS = 4
 
 
 def build_page(report: Report) -> str:
     """Return the whole page, ``<!doctype html>`` first. The same report gives the same text."""
-    style, script = _resource("page.css"), _resource("page.js")
-    title = f"{_subject(report)} – edgevit report"
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("meta", http_equiv="Content-Security-Policy", content=_policy(style, script)),
-        element("meta", name="referrer", content="no-referrer"),
-        element("title", title),
-        element("style", Html(style)),
-    )
-    sections = [section for section in _sections(report) if section is not None]
-    body = element(
-        "body",
-        element("a", "Skip to the summary", href="#summary", class_="skip"),
-        element("header", *_header(report), _navigation(report)),
-        element("main", *sections),
-        element("footer", element("p", _footer(report))),
-        element("script", Html(script)),
-    )
-    return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
-
-
-def _resource(name: str) -> str:
-    return resources.files(_PACKAGE).joinpath(name).read_text(encoding="utf-8")
-
-
-def _policy(style: str, script: str) -> str:
-    hashes = [
-        base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-        for text in (style, script)
-    ]
-    return (
-        f"default-src 'none'; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'; "
-        "base-uri 'none'; form-action 'none'"
+    return build_document(
+        _subject(report),
+        "edgevit report",
+        _lead(report),
+        list(_sections(report)),
+        _footer(report),
+        style=resource("edgevit.bench.report", "report.css"),
     )
 
 
@@ -69,24 +34,13 @@ def _subject(report: Report) -> str:
     return f"{names} on {where}" if count else f"{names} measured"
 
 
-def _header(report: Report) -> list[Html]:
+def _lead(report: Report) -> str:
     dates = sorted({result.started[: len("2026-01-31")] for result in report.results})
     when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
     counts = f"{words.counted(len(report.entries), 'row')} measured {when}"
     if report.missing:
         counts += f", {len(report.missing):,} without a measurement"
-    return [
-        element("p", "edgevit report", class_="kicker"),
-        element("h1", _subject(report)),
-        element("p", f"{counts}. One photo at a time, batch 1.", class_="lead"),
-    ]
-
-
-def _navigation(report: Report) -> Html:
-    links = [
-        element("a", heading, href=f"#{anchor}") for anchor, heading in _headings(report).items()
-    ]
-    return element("nav", *links, aria_label="Sections")
+    return f"{counts}. One photo at a time, batch 1."
 
 
 def _headings(report: Report) -> dict[str, str]:
@@ -113,7 +67,7 @@ def _headings(report: Report) -> dict[str, str]:
     return {anchor: text for anchor, text in headings.items() if has.get(anchor, True)}
 
 
-def _sections(report: Report) -> Iterable[Html | None]:
+def _sections(report: Report) -> Iterable[Section]:
     headings = _headings(report)
     content: dict[str, Callable[[Report], Sequence[Html | None]]] = {
         "warnings": _warnings,
@@ -128,7 +82,7 @@ def _sections(report: Report) -> Iterable[Html | None]:
     }
     for anchor, heading in headings.items():
         parts = [part for part in content[anchor](report) if part is not None]
-        yield element("section", element("h2", heading), *parts, id=anchor)
+        yield Section(anchor, heading, parts)
 
 
 def _warnings(report: Report) -> list[Html]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgevit.bench.report import words
-from edgevit.bench.report.axes import Axis, latency_axis, padded_axis, tick_text
 from edgevit.bench.report.cautions import badges
 from edgevit.bench.report.entries import Entry
 from edgevit.bench.report.labels import FONT_PIXELS, Box, Label, place_labels, text_width
-from edgevit.bench.report.markup import Html, element, join
+from edgevit.pages import words
+from edgevit.pages.axes import COLOURS, Axis, latency_axis, padded_axis, tick_text
+from edgevit.pages.markup import Html, element, join
 
 _MARK_RADIUS = 5.5
 # Percentage points; less is no difference worth the whole height of a chart.
@@ -19,8 +19,6 @@ _TICK_PIXELS = 90.0
 _TICK_PIXELS_UPWARDS = 56.0
 # Times outside were not measured by a clock.
 _MS_RANGE = (1e-6, 1e9)
-# Series have this many colours; more devices share them and are told apart by their labels.
-COLOURS = 6
 
 _POLYGONS: dict[str, tuple[tuple[float, float], ...]] = {
     "square": ((-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)),

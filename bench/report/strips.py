@@ -8,11 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevit.bench.protocol import LatencyResult, Repeats
-from edgevit.bench.report import words
-from edgevit.bench.report.axes import Axis, tick_text
 from edgevit.bench.report.labels import text_width
-from edgevit.bench.report.markup import Html, element
-from edgevit.bench.report.scatter import COLOURS
+from edgevit.pages import words
+from edgevit.pages.axes import COLOURS, Axis, tick_text
+from edgevit.pages.markup import Html, element
 
 WIDTH, HEIGHT = 320.0, 136.0
 _SIDE = 10.0

@@ -10,8 +10,8 @@ import pytest
 from edgevit.bench.protocol import SustainedMinute
 from edgevit.bench.report.entries import merge
 from edgevit.bench.report.page import build_page
-from tests.bench.report.browser import Browser, chromium, find_chromium
 from tests.bench.results import PI, SERVER, cold_start, conditions, memory, result, row
+from tests.pages.browser import Browser, chromium, find_chromium
 
 PROGRAM = find_chromium()
 pytestmark = pytest.mark.skipif(

@@ -8,8 +8,7 @@ import pytest
 from edgevit.bench.protocol import QUICK, Protocol, Repeats, SustainedMinute
 from edgevit.bench.report.cautions import cautions
 from edgevit.bench.report.entries import Report, merge
-from edgevit.bench.report.markdown import build_markdown, escape
-from edgevit.bench.report.markup import Html, element
+from edgevit.bench.report.markdown import build_markdown
 from edgevit.bench.report.page import build_page
 from edgevit.bench.result import BenchResult, BenchRow
 from edgevit.machine import Machine
@@ -122,30 +121,6 @@ def test_markdown_shows_names_as_text_when_they_are_markup() -> None:
     for line in text.splitlines():
         if line.startswith("| "):
             assert len(re.findall(r"(?<!\\)\|", line)) == 12
-
-
-@pytest.mark.parametrize(
-    ("text", "escaped"),
-    [
-        ("a|b", r"a\|b"),
-        ("a\nb", "a b"),
-        ("<b>&", "&lt;b&gt;&amp;"),
-        ("- item", r"\- item"),
-        ("# heading", r"\# heading"),
-        ("vit-b32.tflite.int8", "vit-b32.tflite.int8"),
-        ("[x](y) `c`", r"\[x\](y) \`c\`"),
-    ],
-)
-def test_escape_keeps_the_text_when_it_is_markdown(text: str, escaped: str) -> None:
-    assert escape(text) == escaped
-
-
-def test_element_escapes_texts_and_keeps_markup_when_given_both() -> None:
-    inner = element("b", "<i>")
-    assert inner == "<b>&lt;i&gt;</b>"
-    made = element("p", inner, " & ", title='"', hidden=False, open=True, width=1.50, lang=None)
-    assert made == '<p title="&quot;" open width="1.5"><b>&lt;i&gt;</b> &amp; </p>'
-    assert isinstance(made, Html)
 
 
 def test_page_strikes_the_times_through_when_the_device_throttled() -> None:

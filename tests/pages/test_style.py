@@ -27,7 +27,7 @@ def contrast(one: tuple[float, float, float], two: tuple[float, float, float]) -
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_colours_have_enough_contrast_when_the_scheme_is(scheme: str) -> None:
-    css = resources.files("edgevit.bench.report").joinpath("page.css").read_text(encoding="utf-8")
+    css = resources.files("edgevit.pages").joinpath("page.css").read_text(encoding="utf-8")
     light, _, rest = css.partition("@media (prefers-color-scheme: dark)")
     given = colours(light if scheme == "light" else rest.partition(".s0")[0])
     assert len(given) >= 18

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 # A range of times wider than this is drawn on a logarithmic axis.
 LOG_FROM_RATIO = 6.0
+# Series have this many colours, s0 to s5 of page.css; more share them and are told apart by labels.
+COLOURS = 6
 _LOG_STEPS = (1.0, 2.0, 5.0)
 
 

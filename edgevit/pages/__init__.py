@@ -1,0 +1,1 @@
+"""Web pages in one file: markup, tables, axes of charts, and the document around them."""
