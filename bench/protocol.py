@@ -92,6 +92,19 @@ QUICK = Protocol(
     repeats=REPEATS,
 )
 
+# Ours, for a first idea beside other results: as short as the reference of a training.
+SHORT_MIN_QUERIES = 50
+SHORT_MIN_SECONDS = 3.0
+SHORT = Protocol(
+    "short",
+    False,
+    math.ceil(SHORT_MIN_QUERIES / REPEATS),
+    SHORT_MIN_SECONDS / REPEATS,
+    warmup_max_seconds=10.0,
+    repeats=REPEATS,
+    cold_starts=0,
+)
+
 
 def once(protocol: Protocol) -> Protocol:
     """Return the protocol without its repeats."""

@@ -14,6 +14,7 @@ from edgevit.bench.accuracy import AccuracyResult
 from edgevit.bench.chain import build_chains
 from edgevit.bench.result import BenchResult, BenchRow, Measurement
 from edgevit.metrics import CLAIM_POINTS, claim, unpaired_half_width_points
+from edgevit.pages import words
 from edgevit.run import ReferenceRecord
 
 _BYTES_PER_MB = 1_000_000
@@ -165,16 +166,11 @@ def drop_text(result: AccuracyResult | None) -> str:
     if result is None:
         return _NOTHING
     if (paired := result.paired) is not None:
-        low, high = _signed(paired.drop_points_low), _signed(paired.drop_points_high)
-        return f"{_signed(paired.drop_points)} ({low} to {high})"
+        interval = words.interval(paired.drop_points_low, paired.drop_points_high)
+        return f"{words.points(paired.drop_points)} {interval}"
     if result.unpaired_drop_points is not None:
-        return f"{_signed(result.unpaired_drop_points)} (unpaired)"
+        return f"{words.points(result.unpaired_drop_points)} (unpaired)"
     return _NOTHING
-
-
-def _signed(points: float) -> str:
-    text = f"{points:+.2f}"
-    return "0.00" if text in ("+0.00", "-0.00") else text.replace("-", "−")
 
 
 def _milliseconds(value: float) -> str:

@@ -9,6 +9,7 @@ hand-edited or half-copied file is refused with the place that is wrong, and nev
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import json
 import math
 import types
@@ -51,7 +52,9 @@ def _decode_dataclass(cls: type, value: Any, place: str) -> Any:
     fields = {f.name: f for f in dataclasses.fields(cls)}
     unknown = sorted(set(value) - set(fields))
     if unknown:
-        raise _MismatchError(place, f"unknown field {unknown[0]!r}")
+        close = difflib.get_close_matches(unknown[0], fields, 1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise _MismatchError(place, f"unknown field {unknown[0]!r}{hint}")
     arguments = {}
     for name, field in fields.items():
         inner = f"{place}.{name}" if place else name
@@ -153,8 +156,23 @@ def read(path: Path, kind: str, schema_version: int, cls: type[T]) -> T:
             "Use the edgevit version that wrote it, or make it again",
         )
     body = {k: v for k, v in document.items() if k not in ("kind", "schema_version")}
+    return decode(body, cls, str(path), remedy)
+
+
+def decode(body: Any, cls: type[T], source: str, remedy: str) -> T:
+    """Turn plain values into the dataclass ``cls``, and validate them.
+
+    Args:
+        body: What JSON or TOML hold.
+        cls: The dataclass.
+        source: Where they are from, for the error.
+        remedy: What to do about it.
+
+    Raises:
+        InputError: naming the place that is wrong.
+    """
     try:
         decoded: T = _decode(cls, body, "")
     except _MismatchError as mismatch:
-        raise InputError(f"{path}: {mismatch}", remedy) from mismatch
+        raise InputError(f"{source}: {mismatch}", remedy) from mismatch
     return decoded

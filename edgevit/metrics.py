@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -150,6 +151,35 @@ def paired_drop(reference: Scores, candidate: Scores, labels: Labels) -> PairedD
         newly_right=newly_right,
         image_count=len(labels),
     )
+
+
+def share_interval(successes: int, count: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share, 0–1 (Wilson, JASA 22, 1927).
+
+    Raises:
+        ValueError: if ``count`` is below 1.
+    """
+    if count < 1:
+        raise ValueError(f"{successes} of {count}")
+    share, weight = successes / count, Z_95**2 / count
+    centre = (share + weight / 2) / (1 + weight)
+    half_width = math.sqrt(share * (1 - share) * weight + weight**2 / 4) / (1 + weight)
+    return max(0.0, centre - half_width), min(1.0, centre + half_width)
+
+
+def holm(p_values: Sequence[float]) -> tuple[float, ...]:
+    """Return p-values that hold for all of several tests together.
+
+    Holm, Scandinavian Journal of Statistics 6, 1979: the smallest counts as often as there are
+    tests, the next one time less, and none is smaller than the one before.
+    """
+    adjusted = [0.0] * len(p_values)
+    largest = 0.0
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    for rank, index in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = largest
+    return tuple(adjusted)
 
 
 def unpaired_half_width_points(reference_top1: float, candidate_top1: float, count: int) -> float:

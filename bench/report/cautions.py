@@ -70,7 +70,7 @@ def badges(entry: Entry) -> tuple[Badge, ...]:
     if not entry.headline_valid:
         marks.append(Badge("invalid", "throttled"))
     if not entry.comparable:
-        marks.append(Badge("warning", "quick"))
+        marks.append(Badge("warning", entry.protocol))
     if measurement.evaluation.calibrated_count:
         marks.append(Badge("warning", "photos seen"))
     if not measurement.evaluation.same_photos:
@@ -155,7 +155,8 @@ def _of_entry(entry: Entry) -> Iterator[tuple[Severity, str, str]]:
         text = "The device throttled meanwhile: these times are not its own."
         yield "invalid", text, words.listed(conditions.new_throttling)
     if not entry.comparable:
-        yield "warning", "Timed with the quick protocol: not comparable with other results.", ""
+        text = f"Timed with the {entry.protocol} protocol: not comparable with other results."
+        yield "warning", text, ""
     if evaluation.calibrated_count:
         yield (
             "warning",

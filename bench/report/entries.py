@@ -21,7 +21,8 @@ class Entry:
         result_index: Position of its result.
         device: Machine, and accelerator if any, in words.
         series: Position of ``device`` among all devices; it decides the colour.
-        comparable: False where the quick protocol was used.
+        protocol: Name of the timing rules.
+        comparable: False where they were cut short.
     """
 
     number: int
@@ -30,6 +31,7 @@ class Entry:
     series: int
     name: str
     threads: int
+    protocol: str
     comparable: bool
     measurement: Measurement
 
@@ -136,6 +138,7 @@ def merge(results: Sequence[BenchResult], notes: tuple[str, ...] = ()) -> Report
                     series=devices.setdefault(device, len(devices)),
                     name=row.name,
                     threads=row.threads,
+                    protocol=result.protocol.name,
                     comparable=result.protocol.comparable,
                     measurement=row.measurement,
                 )

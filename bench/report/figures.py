@@ -184,7 +184,7 @@ def _scatter_caption(report: Report, entries: Sequence[Entry]) -> str:
     if not all(entry.headline_valid for entry in entries):
         parts.append("Crossed-out marks throttled and are on no front.")
     if not all(entry.comparable for entry in entries):
-        parts.append("Some were timed with the quick protocol and are not comparable.")
+        parts.append("Some were timed with a shorter protocol and are not comparable.")
     if unscored := sum(entry.top1 is None for entry in report.entries):
         parts.append(f"{words.counted(unscored, 'row')} without an accuracy are not drawn.")
     accuracies = [e.measurement.accuracy for e in entries if e.measurement.accuracy is not None]

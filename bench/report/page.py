@@ -70,7 +70,7 @@ def _headings(report: Report) -> dict[str, str]:
 def _sections(report: Report) -> Iterable[Section]:
     headings = _headings(report)
     content: dict[str, Callable[[Report], Sequence[Html | None]]] = {
-        "warnings": _warnings,
+        "warnings": warning_cards,
         "summary": _summary,
         "chart": _chart,
         "chain": _chain,
@@ -85,7 +85,8 @@ def _sections(report: Report) -> Iterable[Section]:
         yield Section(anchor, heading, parts)
 
 
-def _warnings(report: Report) -> list[Html]:
+def warning_cards(report: Report) -> list[Html]:
+    """Return what must be known before the numbers are used, the worst first."""
     by_severity: dict[Severity, list[Caution]] = {}
     for caution in cautions(report):
         by_severity.setdefault(caution.severity, []).append(caution)

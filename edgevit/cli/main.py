@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "models": "List the models with their parameter counts.",
     "train": "Train a classifier on prepared photos.",
     "evaluate": "Measure a run's or a bundle's accuracy on prepared photos.",
+    "compare": "Put two models side by side on the same photos.",
     "predict": "Name what is on one photo or many.",
     "explain": "Show what a model looks at.",
     "calibrate": "Choose training photos for int8 ranges.",
@@ -35,6 +36,7 @@ COMMANDS: dict[str, str] = {
     "bench": "Measure latency, accuracy and drop of bundles on this device.",
     "reference": "Measure a run in full precision on this machine's accelerator.",
     "report": "Merge results of several devices into one page.",
+    "study": "Train several models on the same photos, export, measure and compare them.",
     "android": "Put a TFLite bundle into the Android demo.",
     "doctor": "Say what this machine has and what is missing.",
 }

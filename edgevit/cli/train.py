@@ -14,13 +14,11 @@ from edgevit import console
 from edgevit.errors import InputError
 
 if TYPE_CHECKING:
-    from edgevit.data.dataset import Dataset
-    from edgevit.models.architecture import Architecture
     from edgevit.run import RunRecord
+    from edgevit.training.choices import TrainChoices
     from edgevit.training.settings import TrainSettings
 
 RUNS = Path("runs")
-_DEFAULT_SEED = 0
 _MAX_BATCH_SIZE = 4096
 _MAX_IMAGE_SIZE = 1024
 _MODELS_OWN = "the model's"
@@ -96,11 +94,16 @@ class _PositiveNumber(click.FloatRange):
     help="Compute in 16 bits: float16 on a GPU, bfloat16 on a CPU that has it.",
 )
 @click.option("--multi-gpu", is_flag=True, help="Split every batch over all GPUs.")
+@click.option(
+    "--tensorboard",
+    is_flag=True,
+    help="Log every epoch for TensorBoard, in the run's folder tensorboard/.",
+)
 @click.option("--resume", is_flag=True, help="Continue a training that was stopped.")
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**32 - 1),
-    show_default=str(_DEFAULT_SEED),
+    show_default="0",
     help="Same seed, same machine: same weights.",
 )
 @click.option("--force", is_flag=True, help="Replace the run that is in --out.")
@@ -115,6 +118,9 @@ def command(model: str, data_folder: Path, out: Path | None, **options: Any) -> 
     to the same weights as without the stop. Options that --resume is not given are those of the
     checkpoint.
 
+    A log that --tensorboard writes changes nothing else, and --resume continues it. Look at it,
+    during the training too, with `tensorboard --logdir RUN/tensorboard` (pip install tensorboard).
+
     \b
     Examples:
       edgevit train vit-tiny --data data/demo
@@ -126,6 +132,7 @@ def command(model: str, data_folder: Path, out: Path | None, **options: Any) -> 
     from edgevit.data.dataset import Dataset
     from edgevit.models.registry import ARCHITECTURES
     from edgevit.training import checkpoint, job, signals
+    from edgevit.training.choices import resolve
 
     if options["resume"] and options["force"]:
         raise InputError("--resume continues a run and --force replaces it", "Give one of them")
@@ -134,9 +141,17 @@ def command(model: str, data_folder: Path, out: Path | None, **options: Any) -> 
     job.check_dataset(dataset)
     folder = out or (newest_unfinished(model) if options["resume"] else free_folder(model))
     job.check_folder(folder, resume=options["resume"], force=options["force"])
-    settings = _settings(architecture, dataset, folder, options)
+    choices = _choices(options)
+    saved = checkpoint.read_record(folder).settings if options["resume"] else None
+    settings = resolve(architecture, dataset, choices, saved)
     train_job = job.TrainJob(
-        architecture, dataset, settings, folder, options["resume"], options["force"]
+        architecture,
+        dataset,
+        settings,
+        folder,
+        resume=options["resume"],
+        force=options["force"],
+        tensorboard=options["tensorboard"],
     )
     console.note(f"Training {model} on {data_folder}: {_summary(settings)}")
     again = shlex.join(
@@ -196,71 +211,15 @@ def newest_unfinished(model: str) -> Path:
     return max(found)[1]
 
 
-def _settings(
-    architecture: Architecture, dataset: Dataset, folder: Path, options: dict[str, Any]
-) -> TrainSettings:
-    """Resolve the options; those not given are the checkpoint's, or else the model's defaults."""
-    from edgevit.training import augmentation, backend, checkpoint
+def _choices(options: dict[str, Any]) -> TrainChoices:
+    from edgevit.training import augmentation
+    from edgevit.training.choices import TrainChoices
 
-    given = {
-        name: options[name]
-        for name in ("epochs", "batch_size", "learning_rate", "weights", "seed")
-        if options[name] is not None
-    }
-    if options["augment"] is not None:
-        given["augment"] = augmentation.parse(options["augment"])
-    saved = checkpoint.read_record(folder).settings if options["resume"] else None
-    size = options["image_size"]
-    if size is None and saved is not None:
-        size = saved.spec.preprocessing.height
-    given["spec"] = architecture.spec(len(dataset.classes), size)
-    given["dataset_sha256"] = dataset.sha256
-    settings = dataclasses.replace(saved or _defaults(architecture, given["spec"]), **given)
-    settings = _with_fitting_batch(settings, len(dataset.split("train").photos))
-    if options["mixed_precision"] or options["multi_gpu"]:
-        # Only now is TensorFlow worth its seconds: it must look for GPUs.
-        backend.load_tensorflow()
-    if options["mixed_precision"]:
-        settings = dataclasses.replace(settings, precision=backend.choose_precision(True))
-    if options["multi_gpu"]:
-        devices = backend.multi_gpu_devices(settings.batch_size)
-        settings = dataclasses.replace(settings, devices=devices)
-    if saved is not None:
-        settings.refuse_difference(saved)
-    return settings
-
-
-def _with_fitting_batch(settings: TrainSettings, photo_count: int) -> TrainSettings:
-    """Cut the batch to the number of training photos: more rows would weigh nothing."""
-    if settings.batch_size <= photo_count:
-        return settings
-    console.note(
-        f"There are {photo_count} training photos: a batch has {photo_count}, not "
-        f"{settings.batch_size}"
-    )
-    return dataclasses.replace(settings, batch_size=photo_count)
-
-
-def _defaults(architecture: Architecture, spec: Any) -> TrainSettings:
-    from edgevit.training import weights
-    from edgevit.training.settings import TrainSettings
-
-    defaults = architecture.training_defaults
-    published = architecture.pretrained()
-    return TrainSettings(
-        spec=spec,
-        dataset_sha256="",
-        epochs=defaults.epochs,
-        batch_size=defaults.batch_size,
-        learning_rate=defaults.learning_rate,
-        weight_decay=defaults.weight_decay,
-        label_smoothing=defaults.label_smoothing,
-        weights=published[0].name if published else weights.RANDOM,
-        augment=defaults.augment,
-        precision="float32",
-        devices=(),
-        seed=_DEFAULT_SEED,
-    )
+    names = {field.name for field in dataclasses.fields(TrainChoices)}
+    given = {name: value for name, value in options.items() if name in names}
+    if given["augment"] is not None:
+        given["augment"] = augmentation.parse(given["augment"])
+    return TrainChoices(**given)
 
 
 def _summary(settings: TrainSettings) -> str:
@@ -273,6 +232,8 @@ def _summary(settings: TrainSettings) -> str:
 
 
 def _print_result(record: RunRecord, folder: Path) -> None:
+    from edgevit.training import tensorboard
+
     accuracy, reference = record.reference.accuracy, record.reference
     run_argument = shlex.quote(str(folder))
     click.echo(
@@ -286,3 +247,6 @@ def _print_result(record: RunRecord, folder: Path) -> None:
         f"files       {folder}/ ({', '.join(sorted(record.files))})\n"
         f"next        edgevit export {run_argument} --format tflite --quantize int8"
     )
+    if tensorboard.own_files(folder):
+        log = shlex.quote(str(folder / tensorboard.FOLDER))
+        click.echo(f"curves      tensorboard --logdir {log}")

@@ -10,13 +10,13 @@ from edgevit.pages.markup import clean
 
 # What starts markup within a line, and what would at the start of one.
 _SPECIAL = re.compile(r"([\\`*_\[\]|~])")
-_LEADING = re.compile(r"^([-+#]|\d+(?=[.)]))")
+_LEADING = re.compile(r"^(\d*)([-+#]|(?<=\d)[.)](?=\s|$))")
 
 
 def escape(text: str) -> str:
     """Return Markdown that shows the text as it is, in a table or not."""
     line = " ".join(clean(text).split())
-    line = _LEADING.sub(r"\\\1", _SPECIAL.sub(r"\\\1", line))
+    line = _LEADING.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", line))
     return html.escape(line, quote=False)
 
 

@@ -28,6 +28,17 @@ def megabytes(size_bytes: int | None) -> str:
     return NOTHING if size_bytes is None else f"{size_bytes / _BYTES_PER_MB:,.2f}"
 
 
+def points(value: float) -> str:
+    """Return a difference in percentage points with its sign, such as ``+0.21`` or ``−1.30``."""
+    text = f"{value:+.2f}"
+    return "0.00" if text in ("+0.00", "-0.00") else text.replace("-", "−")
+
+
+def interval(low: float, high: float) -> str:
+    """Return such as ``(−0.40 to +0.81)``, percentage points."""
+    return f"({points(low)} to {points(high)})"
+
+
 def times(factor: float | None) -> str:
     """Return how many times faster something is, such as ``3.1×``."""
     return NOTHING if factor is None else f"{factor:.2f}×"

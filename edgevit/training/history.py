@@ -5,13 +5,18 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgevit.errors import InputError
 from edgevit.storage import write_atomically
 
 HISTORY_FILE = "history.csv"
+
+_REMEDY = "The run is damaged: copy it again, or train it again"
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,9 @@ class EpochRow:
     seconds: float
 
 
+_COLUMNS = tuple(field.name for field in dataclasses.fields(EpochRow))
+
+
 def better(row: EpochRow, best: EpochRow | None) -> bool:
     """Say whether the weights of ``row`` are to be kept rather than those of ``best``.
 
@@ -60,11 +68,75 @@ def best_row(rows: Sequence[EpochRow]) -> EpochRow | None:
     return best
 
 
+def median_epoch_seconds(rows: Sequence[EpochRow]) -> float:
+    """Return the median time of an epoch, without the first, which compiles, if there are more.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    seconds = [row.seconds for row in rows]
+    return statistics.median(seconds[1:] or seconds)
+
+
 def write_csv(path: Path, rows: Sequence[EpochRow]) -> None:
     """Write one line per epoch, with a header; an empty cell where there is no validation."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(field.name for field in dataclasses.fields(EpochRow))
+    writer.writerow(_COLUMNS)
     for row in rows:
         writer.writerow("" if v is None else v for v in dataclasses.astuple(row))
     write_atomically(path, text.getvalue().encode())
+
+
+def read_csv(path: Path) -> tuple[EpochRow, ...]:
+    """Read what :func:`write_csv` wrote.
+
+    Raises:
+        InputError: if the file is missing or damaged, naming the line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read ({error})", _REMEDY) from error
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    rows: list[EpochRow] = []
+    try:
+        if tuple(next(reader, ())) != _COLUMNS:
+            raise ValueError(f"the columns should be {','.join(_COLUMNS)}")
+        rows.extend(_row(cells, epoch) for epoch, cells in enumerate(reader, start=1))
+    except (ValueError, csv.Error) as error:
+        line = max(1, reader.line_num)
+        raise InputError(f"line {line} of {path} cannot be read ({error})", _REMEDY) from error
+    return tuple(rows)
+
+
+def _row(cells: list[str], epoch: int) -> EpochRow:
+    """Decode the line of ``epoch``.
+
+    Raises:
+        ValueError: saying what is wrong with it.
+    """
+    if len(cells) != len(_COLUMNS):
+        raise ValueError(f"expected {len(_COLUMNS)} cells, got {len(cells)}")
+    values = dict(zip(_COLUMNS, cells, strict=True))
+    if values["epoch"] != str(epoch):
+        raise ValueError(f"expected epoch {epoch}, got {values['epoch']!r}")
+    return EpochRow(
+        epoch=epoch,
+        loss=_number(values["loss"]),
+        accuracy=_number(values["accuracy"]),
+        val_loss=_number(values["val_loss"]) if values["val_loss"] else None,
+        val_accuracy=_number(values["val_accuracy"]) if values["val_accuracy"] else None,
+        learning_rate=_number(values["learning_rate"]),
+        seconds=_number(values["seconds"]),
+    )
+
+
+def _number(cell: str) -> float:
+    try:
+        value = float(cell)
+    except ValueError:
+        raise ValueError(f"{cell!r} is not a number") from None
+    if not math.isfinite(value):
+        raise ValueError(f"{cell!r} is not a finite number")
+    return value

@@ -7,6 +7,7 @@ import fcntl
 import os
 import platform
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,12 +21,14 @@ from edgevit.machine import installed_versions
 from edgevit.models.architecture import Architecture
 from edgevit.run import DatasetReference, RunRecord, TrainingRecord, Weights
 from edgevit.runtimes.keras import KerasSession
-from edgevit.training import checkpoint, history, pictures, reference, weights
+from edgevit.training import checkpoint, history, pictures, reference, tensorboard, weights
 from edgevit.training.backend import dtype_policy, load_tensorflow, make_deterministic
+from edgevit.training.history import EpochRow
 from edgevit.training.pipeline import Examples
 from edgevit.training.progress import Progress
 from edgevit.training.settings import TrainSettings
 from edgevit.training.signals import StopRequest
+from edgevit.training.tensorboard import TensorBoardLog
 from edgevit.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -52,6 +55,8 @@ class TrainJob:
         folder: The run's folder.
         resume: Continue from the folder's checkpoint.
         force: Replace what a run has left in the folder.
+        tensorboard: Write a log for TensorBoard. A log that is there is continued by ``resume``
+            in any case.
     """
 
     architecture: Architecture
@@ -60,6 +65,7 @@ class TrainJob:
     folder: Path
     resume: bool = False
     force: bool = False
+    tensorboard: bool = False
 
 
 def run_job(job: TrainJob) -> RunRecord:
@@ -72,6 +78,8 @@ def run_job(job: TrainJob) -> RunRecord:
     """
     check_dataset(job.dataset)
     check_folder(job.folder, resume=job.resume, force=job.force)
+    if _is_logged(job):
+        tensorboard.check_place(job.folder)
     first_weights = None
     if not job.resume:
         first_weights = weights.resolve(job.architecture, job.settings.weights)
@@ -92,8 +100,11 @@ def run_job(job: TrainJob) -> RunRecord:
             trainer.restore(checkpoint.read_record(job.folder))
         else:
             clear_run(job.folder)
-        with Progress(job.settings.epochs, trainer.steps_per_epoch) as progress:
-            trainer.run(stop, progress)
+        with (
+            _log(job, trainer.rows, validated=len(examples["val"]) > 0) as log,
+            Progress(job.settings.epochs, trainer.steps_per_epoch) as progress,
+        ):
+            trainer.run(stop, progress, log)
         return _finish(job, trainer, examples["test"], stop)
 
 
@@ -142,7 +153,7 @@ def check_folder(folder: Path, *, resume: bool, force: bool) -> None:
                 "Continue an unfinished run with --resume, replace it with --force, or choose "
                 "another --out",
             )
-    elif folder.is_dir() and any(folder.iterdir()):
+    elif folder.is_dir() and not _is_free(folder):
         raise InputError(
             f"{folder} holds other things (it has neither {run.RUN_FILE} nor a checkpoint), so no "
             "run is written into it",
@@ -157,9 +168,30 @@ def is_run(folder: Path) -> bool:
 
 def clear_run(folder: Path) -> None:
     """Remove what a run before has left in ``folder``, and nothing else."""
+    tensorboard.remove_log(folder)
     for name in _RUN_FILES:
         (folder / name).unlink(missing_ok=True)
     checkpoint.remove_checkpoint(folder)
+
+
+def _is_free(folder: Path) -> bool:
+    """Say whether the folder is empty, but for the log of a training killed in its first epoch."""
+    if not any(folder.iterdir()):
+        return True
+    own = {path for file in tensorboard.own_files(folder) for path in (file, *file.parents)}
+    return bool(own) and own.issuperset(folder.rglob("*"))
+
+
+def _is_logged(job: TrainJob) -> bool:
+    return job.tensorboard or (job.resume and bool(tensorboard.own_files(job.folder)))
+
+
+def _log(
+    job: TrainJob, rows: tuple[EpochRow, ...], *, validated: bool
+) -> AbstractContextManager[TensorBoardLog | None]:
+    if not _is_logged(job):
+        return contextlib.nullcontext()
+    return TensorBoardLog(job.folder, job.settings, rows, validated=validated)
 
 
 @contextlib.contextmanager

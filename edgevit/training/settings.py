@@ -58,21 +58,33 @@ class TrainSettings:
         if not 0 <= self.seed < 2**32:
             raise InputError(f"the seed {self.seed} is not in 0–{2**32 - 1}", "Use --seed 0")
 
+    def in_words(self) -> dict[str, str]:
+        """Return what people call each setting, with its value."""
+        return {
+            _spoken(field.name): _shown(getattr(self, field.name))
+            for field in dataclasses.fields(self)
+        }
+
     def refuse_difference(self, saved: TrainSettings) -> None:
         """Check that a checkpoint of ``saved`` can be continued with these settings.
 
         Raises:
             InputError: naming the first setting that differs, with both values.
         """
+        difference = self.difference(saved)
+        if difference is not None:
+            raise InputError(
+                f"the checkpoint was trained with {difference}",
+                "Resume with the settings it was started with, or start anew with another --out",
+            )
+
+    def difference(self, saved: TrainSettings) -> str | None:
+        """Return the first setting in which ``saved`` differs: ``epochs 5, not 10``."""
         for field in dataclasses.fields(self):
             here, there = getattr(self, field.name), getattr(saved, field.name)
             if here != there:
-                raise InputError(
-                    f"the checkpoint was trained with {_spoken(field.name)} {_shown(there)}, "
-                    f"not {_shown(here)}",
-                    "Resume with the settings it was started with, or start anew with another "
-                    "--out",
-                )
+                return f"{_spoken(field.name)} {_shown(there)}, not {_shown(here)}"
+        return None
 
 
 def _spoken(field: str) -> str:

@@ -23,6 +23,7 @@ from edgevit.training.schedule import learning_rate
 from edgevit.training.settings import TrainSettings
 from edgevit.training.signals import StopRequest
 from edgevit.training.steps import Steps, Sums
+from edgevit.training.tensorboard import TensorBoardLog
 
 if TYPE_CHECKING:
     import keras
@@ -81,18 +82,25 @@ class Trainer:
         """The weights to keep, in the order of ``model.weights``."""
         return self._best_weights
 
-    def run(self, stop: StopRequest, progress: Progress) -> None:
+    def run(self, stop: StopRequest, progress: Progress, log: TensorBoardLog | None = None) -> None:
         """Train what is left of the epochs.
+
+        Args:
+            stop: Ends the training between two steps.
+            progress: Shows steps and epochs.
+            log: Gets every epoch too.
 
         Raises:
             StoppedError: if a signal came; a checkpoint was written.
             CheckFailedError: if the loss is no longer a number.
         """
         while self._position.epoch < self._settings.epochs:
-            self._run_epoch(stop, progress)
+            row = self._run_epoch(stop, progress)
+            if log is not None:
+                log.epoch(row)
             stop.check()
 
-    def _run_epoch(self, stop: StopRequest, progress: Progress) -> None:
+    def _run_epoch(self, stop: StopRequest, progress: Progress) -> EpochRow:
         started = time.monotonic() - self._position.epoch_seconds
         self._train_rest_of_epoch(started, stop, progress)
         progress.validating(self._position.epoch)
@@ -117,6 +125,7 @@ class Trainer:
         self._save()
         history.write_csv(self._folder / history.HISTORY_FILE, self._rows)
         progress.epoch(row)
+        return row
 
     def _train_rest_of_epoch(self, started: float, stop: StopRequest, progress: Progress) -> None:
         position, settings = self._position, self._settings

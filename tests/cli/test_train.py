@@ -13,7 +13,7 @@ import pytest
 from edgevit.cli.main import main
 from edgevit.data.dataset import Dataset
 from edgevit.run import Run
-from edgevit.training import checkpoint
+from edgevit.training import checkpoint, tensorboard
 from edgevit.training.checkpoint import Position
 from tests.training.short_run import short_latency
 from tests.training.tinynet import settings_for
@@ -44,10 +44,13 @@ def test_train_makes_a_run_beside_the_others_when_no_folder_is_named(
     (taken / "run.json").write_text("{}")
 
     with short_latency():
-        assert train(data, "--epochs", "1", "--augment", "none", "--seed", "3") == 0
+        options = ("--epochs", "1", "--augment", "none", "--seed", "3", "--tensorboard")
+        assert train(data, *options) == 0
 
     printed = capsys.readouterr().out
     assert "test top-1" in printed
+    assert "curves      tensorboard --logdir runs/vit-tiny-2/tensorboard" in printed
+    assert len(tensorboard.own_files(Path("runs/vit-tiny-2"))) == 2
     assert "test top-5  100.00 %" in printed
     assert "edgevit export runs/vit-tiny-2 --format tflite --quantize int8" in printed
     record = Run.load(Path("runs/vit-tiny-2")).record
@@ -55,6 +58,27 @@ def test_train_makes_a_run_beside_the_others_when_no_folder_is_named(
     assert record.training.seed == 3
     assert record.training.augment == ()
     assert record.spec.preprocessing.height == 16
+
+
+def test_log_is_named_when_help_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--help"]) == 0
+
+    printed = capsys.readouterr().out
+    assert "--tensorboard  " in printed
+    assert "tensorboard --logdir RUN/tensorboard" in " ".join(printed.split())
+
+
+def test_train_exits_2_with_one_line_when_the_log_cannot_be_written(
+    data: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("run").mkdir()
+    Path("run/run.json").write_text("{}")
+    Path("run/tensorboard").write_text("mine")
+
+    assert train(data, "--out", "run", "--force", "--tensorboard") == 2
+
+    *_, last = capsys.readouterr().err.splitlines()
+    assert last.startswith("edgevit: error: run/tensorboard is no folder that can be written")
 
 
 @pytest.mark.parametrize(

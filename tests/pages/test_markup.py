@@ -15,6 +15,10 @@ from edgevit.pages.markup import Html, element
         ("- item", r"\- item"),
         ("# heading", r"\# heading"),
         ("vit-b32.tflite.int8", "vit-b32.tflite.int8"),
+        ("3.29 %", "3.29 %"),
+        ("1. item", r"1\. item"),
+        ("2) item", r"2\) item"),
+        ("7.", r"7\."),
         ("[x](y) `c`", r"\[x\](y) \`c\`"),
     ],
 )

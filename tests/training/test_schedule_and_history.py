@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from edgevit.errors import InputError
 from edgevit.training import pictures
-from edgevit.training.history import EpochRow, best_row
+from edgevit.training.history import EpochRow, best_row, read_csv, write_csv
 from edgevit.training.progress import duration, epoch_line
 from edgevit.training.schedule import learning_rate
 
@@ -58,6 +59,57 @@ def test_best_epoch_is_the_last_when_nothing_was_validated() -> None:
     ]
 
     assert best_row(unvalidated) == unvalidated[-1]
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_history_comes_back_when_read(tmp_path: Path, count: int) -> None:
+    written = tuple(rows(*[(0.1 + 0.2, 1 / 3)] * count))
+
+    write_csv(tmp_path / "history.csv", written)
+
+    assert read_csv(tmp_path / "history.csv") == written
+
+
+def test_history_comes_back_when_nothing_was_validated(tmp_path: Path) -> None:
+    written = (dataclasses.replace(ROW, val_loss=None, val_accuracy=None),)
+
+    write_csv(tmp_path / "history.csv", written)
+
+    assert read_csv(tmp_path / "history.csv") == written
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("epoch,", "", "line 1 of .*history.csv .*the columns should be epoch,loss"),
+        ("2,1.0", "3,1.0", "line 3 of .*expected epoch 2, got '3'"),
+        ("\n2,1.0", "\n2,high", "line 3 of .*'high' is not a number"),
+        ("\n2,1.0", "\n2,nan", "line 3 of .*'nan' is not a finite number"),
+        ("\n2,1.0", "\n2,", "line 3 of .*'' is not a number"),
+        ("\n2,1.0", "\n2", "line 3 of .*expected 7 cells, got 6"),
+        ("\n2,1.0", '\n2,"1.0', "line 3 of .*unexpected end"),
+    ],
+)
+def test_damaged_line_is_named_when_a_history_is_read(
+    tmp_path: Path, old: str, new: str, complaint: str
+) -> None:
+    path = tmp_path / "history.csv"
+    write_csv(path, rows((0.5, 1.0), (0.6, 0.9)))
+    whole = path.read_text()
+    assert old in whole
+    path.write_text(whole.replace(old, new))
+
+    with pytest.raises(InputError, match=complaint):
+        read_csv(path)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\xff\xfe\x00"])
+def test_history_is_refused_when_there_is_none(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "history.csv").write_bytes(content)
+
+    with pytest.raises(InputError, match=r"history\.csv cannot be read"):
+        read_csv(tmp_path / "history.csv")
 
 
 def test_line_names_all_numbers_when_an_epoch_ends() -> None:

@@ -1,0 +1,1 @@
+"""Two models on the same photos: who is right where, and whether the difference is shown."""

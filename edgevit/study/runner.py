@@ -1,0 +1,243 @@
+"""Does a study step by step: train, export, measure. What is finished is not done again."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgevit import console, documents
+from edgevit.bench.harness import Plan, check_threads, run_bench
+from edgevit.bench.protocol import FULL, QUICK, SHORT
+from edgevit.bench.result import BenchResult
+from edgevit.bench.targets.registry import resolve
+from edgevit.bundle import BUNDLE_FILE, Bundle, RungRecord
+from edgevit.data.dataset import Dataset
+from edgevit.errors import CheckFailedError, EdgevitError, InputError
+from edgevit.export.exporter import bundle_path, export
+from edgevit.export.job import ExportJob, open_job
+from edgevit.export.registry import Selection, check_names, select
+from edgevit.machine import describe_machine
+from edgevit.run import Run
+from edgevit.runtimes.registry import require_runtime
+from edgevit.study.planning import PlannedModel, plan_models
+from edgevit.study.recipe import ExportsRecipe, Recipe
+from edgevit.study.study import Study, studied_model
+from edgevit.training.job import run_job
+
+STUDY_FILE = "study.json"
+KIND = "edgevit.study"
+SCHEMA_VERSION = 1
+EXPORTS_FOLDER = "exports"
+BENCH_FILE = "bench.json"
+_ALL = "all"
+_PROTOCOLS = {protocol.name: protocol for protocol in (SHORT, QUICK, FULL)}
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """The body of ``study.json``, which marks a folder as a study's.
+
+    Attributes:
+        recipe: What was asked for.
+        data: The photos.
+        dataset_sha256: Hash of their record.
+    """
+
+    recipe: Recipe
+    data: str
+    dataset_sha256: str
+
+
+@dataclass(frozen=True)
+class _Losses:
+    """What the study lacks: left out on purpose, or failed."""
+
+    notes: list[str]
+    failures: list[str]
+
+
+def run_study(
+    recipe: Recipe, dataset: Dataset, out: Path, *, force: bool = False, tensorboard: bool = False
+) -> Study:
+    """Train what is not trained, export what is not exported, measure what is not measured.
+
+    A training or an export that fails costs its model or file, and no other; the study's notes
+    say so.
+
+    Args:
+        recipe: What to do.
+        dataset: The photos.
+        out: The study's folder.
+        force: Train anew what was trained with other settings.
+        tensorboard: Write TensorBoard's logs while training.
+
+    Raises:
+        InputError: before any work, if something asked for cannot be done.
+        CheckFailedError: if no model could be trained.
+        StoppedError: if a signal came; the same call continues.
+    """
+    _check_folder(out)
+    _check_exports(recipe.exports)
+    planned = plan_models(recipe, dataset, out, force=force, tensorboard=tensorboard)
+    out.mkdir(parents=True, exist_ok=True)
+    record = StudyRecord(recipe, str(dataset.root.resolve()), dataset.sha256)
+    documents.write(out / STUDY_FILE, KIND, SCHEMA_VERSION, record)
+    losses = _Losses([], [])
+    runs = _train(planned, losses)
+    bundles = _export(runs, dataset, recipe.exports, out / EXPORTS_FOLDER, losses)
+    bench = _measure(bundles, dataset, recipe.exports, out / BENCH_FILE) if bundles else None
+    return Study(
+        title=recipe.title,
+        dataset=dataset,
+        labels=dataset.split("test").labels(),
+        models=tuple(studied_model(run, dataset) for run in runs),
+        bench=bench,
+        notes=tuple(losses.notes),
+        failures=tuple(losses.failures),
+    )
+
+
+def _check_folder(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file", "Give a folder as --out")
+    if (out / STUDY_FILE).is_file():
+        documents.read(out / STUDY_FILE, KIND, SCHEMA_VERSION, StudyRecord)
+    elif out.is_dir() and any(out.iterdir()):
+        raise InputError(
+            f"{out} holds other things (it has no {STUDY_FILE}), so no study is written into it",
+            "Choose another --out, or empty the folder yourself",
+        )
+
+
+def _check_exports(exports: ExportsRecipe) -> None:
+    if not exports.formats:
+        return
+    check_names(exports.formats, exports.precisions)
+    if not exports.precisions:
+        raise InputError("no precision to export is named", "Add --quantize int8")
+    for name in exports.formats:
+        if name != _ALL:
+            require_runtime(name)
+    for threads in exports.threads:
+        check_threads(threads)
+
+
+def _train(planned: Sequence[PlannedModel], losses: _Losses) -> list[Run]:
+    """Train one model after another; returns the finished runs."""
+    runs = []
+    errors: list[CheckFailedError] = []
+    for number, model in enumerate(planned, start=1):
+        place = f"Model {number} of {len(planned)}, {model.name}"
+        if model.job is None:
+            console.note(f"{place}: trained already, in {model.path}")
+            runs.append(Run.load(model.path))
+            continue
+        verb = "continuing" if model.job.resume else "training"
+        console.note(f"{place}: {verb}, {model.job.settings.epochs:,} epochs")
+        try:
+            run_job(model.job)
+        except CheckFailedError as error:  # the other models may still do
+            console.note(f"{model.name} failed: {error}")
+            losses.failures.append(f"{model.name} is missing, its training failed: {error}")
+            errors.append(error)
+        else:
+            runs.append(Run.load(model.path))
+        _forget_models()
+    if not runs:
+        raise errors[0]
+    return runs
+
+
+def _forget_models() -> None:
+    """Free what Keras keeps of a finished training."""
+    import keras
+
+    keras.utils.clear_session(free_memory=True)
+    gc.collect()
+
+
+def _export(
+    runs: Sequence[Run],
+    dataset: Dataset,
+    exports: ExportsRecipe,
+    folder: Path,
+    losses: _Losses,
+) -> list[Path]:
+    """Export what is not there yet; returns the bundles of these runs."""
+    made: list[Path] = []
+    for run in runs if exports.formats else ():
+        try:
+            job = open_job(run, dataset.root)
+            selections, left_out = select(job.graph, exports.formats, exports.precisions)
+        except EdgevitError as error:
+            losses.failures.append(f"{run.name} could not be exported: {error}")
+            continue
+        losses.notes.extend(f"{run.name}: {problem}" for problem in left_out)
+        for target, selection in _with_targets(folder, run, selections):
+            if _is_export_of(target, run):
+                console.note(f"Exported already: {target}")
+                made.append(target)
+                continue
+            try:
+                _export_one(job, selection, target)
+            except EdgevitError as error:
+                console.note(f"{target.name} failed: {error}")
+                losses.failures.append(f"{target.name} is missing, its export failed: {error}")
+            else:
+                made.append(target)
+    return made
+
+
+def _with_targets(
+    folder: Path, run: Run, selections: Sequence[Selection]
+) -> Iterator[tuple[Path, Selection]]:
+    return ((bundle_path(folder, run, selection), selection) for selection in selections)
+
+
+def _is_export_of(target: Path, run: Run) -> bool:
+    if not (target / BUNDLE_FILE).is_file():
+        return False
+    try:
+        return Bundle.load(target).run_sha256 == run.sha256
+    except InputError:  # damaged, or of an older edgevit: it is made anew
+        return False
+
+
+def _export_one(job: ExportJob, selection: Selection, target: Path) -> None:
+    console.note(f"Exporting {target}")
+    require_runtime(selection.lowering.name)
+    export(job, selection, target, announce=_say_if_failed, force=True)
+
+
+def _say_if_failed(rung: RungRecord) -> None:
+    if rung.passed is False:
+        console.note(f"  {rung.name}: {rung.detail}")
+
+
+def _measure(
+    bundles: Sequence[Path], dataset: Dataset, exports: ExportsRecipe, out: Path
+) -> BenchResult:
+    """Measure the exports; rows that were measured already on this machine are kept."""
+    machine = describe_machine()
+    plan = Plan(
+        paths=tuple(bundles),
+        target=resolve("auto", machine),
+        threads=exports.threads,
+        protocol=_PROTOCOLS[exports.protocol],
+        photos=dataset.root,
+    )
+    console.note(f"Measuring {len(bundles)} exports, {plan.protocol.name} protocol")
+    try:
+        result = run_bench(plan, out, resume=True)
+    except InputError:
+        if not out.exists():
+            raise
+        console.note(f"{out} was measured under other conditions: measuring anew")
+        result = run_bench(plan, out)
+    names = {path.name for path in bundles}
+    # An earlier call may have measured what this one does not ask for.
+    rows = tuple(r for r in result.rows if r.name in names and r.threads in exports.threads)
+    return dataclasses.replace(result, rows=rows)

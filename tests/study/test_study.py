@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import pytest
+
+from edgevit.errors import InputError
+from edgevit.models.registry import ARCHITECTURES
+from edgevit.study.study import layers_of, studied_model
+from tests.study.models import make_dataset, make_model, sure_of
+
+pytest.importorskip("tensorflow")
+pytest.importorskip("vit_keras")
+
+
+@pytest.mark.parametrize(("name", "size"), [("vit-tiny", 16), ("vit-scratch", 12), ("vgg16", 32)])
+def test_layers_add_up_to_the_parameters_when_a_model_is_listed(name: str, size: int) -> None:
+    from edgevit.training.job import weights_by_path
+
+    architecture = ARCHITECTURES.get(name)
+    spec = architecture.spec(5, size)
+    model = architecture.build_keras(spec)
+    layers = layers_of(architecture.build_graph(spec, weights_by_path(model)))
+    total = sum(layer.parameter_count for layer in layers)
+    assert total == architecture.parameter_counts(spec).total == model.count_params()
+    assert layers[0].shape == (size, size, 3)
+    assert layers[-1].shape == (5,)
+
+
+def test_studied_model_is_refused_when_its_weights_are_of_another_model(tmp_path: object) -> None:
+    from pathlib import Path
+
+    from safetensors.numpy import save_file
+
+    from edgevit.run import WEIGHTS_FILE
+
+    root = Path(str(tmp_path))
+    dataset = make_dataset(root / "data")
+    made = make_model(root / "a", dataset, sure_of([0] * 9, 3))
+    save_file({}, made.run.root / WEIGHTS_FILE)
+    with pytest.raises(InputError, match="are not those of a vit-tiny"):
+        studied_model(made.run, dataset)
