@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,6 +124,14 @@ class Reference:
     logits: Scores
     labels: Labels
     image_sha256: tuple[str, ...]
+
+    def logits_of(self, image_sha256: Sequence[str]) -> Scores | None:
+        """Return the answers to these photos, in their order; ``None`` if one is missing."""
+        position = {sha256: index for index, sha256 in enumerate(self.image_sha256)}
+        if not position.keys() >= set(image_sha256):
+            return None
+        answers: Scores = self.logits[[position[sha256] for sha256 in image_sha256]]
+        return answers
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,9 @@ from edgevit.export.passes.catalogue import name_of
 from edgevit.export.passes.exact import EXACT_PASSES, run_passes
 from edgevit.export.plan import products_of, with_float
 from edgevit.export.preparation import Preparation, Preparations
+from edgevit.export.trained import trained_graph
 from edgevit.metrics import softmax
-from edgevit.models.registry import ARCHITECTURES
-from edgevit.run import Run, require_finite
+from edgevit.run import Run
 
 # Enough to see a broken export. A budget is measured on all validation photos.
 VALIDATION_IMAGES = 128
@@ -95,16 +95,7 @@ class ExportJob:
     @cached_property
     def trained_graph(self) -> DeployGraph:
         """The deployment graph before the passes."""
-        spec = self.run.record.spec
-        weights = self.run.weights()
-        require_finite(weights, self.run.root)
-        try:
-            return ARCHITECTURES.get(spec.model).build_graph(spec, weights)
-        except (KeyError, ValueError) as error:  # a tensor is missing or has another shape
-            raise InputError(
-                f"the weights of {self.run.root} are not those of a {spec.model} ({error})",
-                "The run is damaged: copy it again, or train it again",
-            ) from error
+        return trained_graph(self.run)
 
     @cached_property
     def graph(self) -> DeployGraph:

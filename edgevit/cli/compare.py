@@ -23,18 +23,8 @@ _FEW = 5
 @click.command(short_help="Put two models side by side on the same photos.")
 @click.argument("first", type=click.Path(path_type=Path), metavar="A")
 @click.argument("second", type=click.Path(path_type=Path), metavar="B")
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    help="Folder of prepared photos. [default: the ones that A was trained on]",
-)
-@click.option(
-    "--split",
-    type=click.Choice(["test", "val", "train"]),
-    default="test",
-    show_default=True,
-    help="Which of the photos.",
-)
+@options.photos("A")
+@options.split
 @click.option(
     "--across-sizes",
     is_flag=True,

@@ -18,18 +18,8 @@ _TOP5 = 5
 
 @click.command(short_help="Measure a run's or a bundle's accuracy on prepared photos.")
 @click.argument("model", type=click.Path(path_type=Path), metavar="RUN|BUNDLE")
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    help="Folder of prepared photos. [default: the ones that the run was trained on]",
-)
-@click.option(
-    "--split",
-    type=click.Choice(["test", "val", "train"]),
-    default="test",
-    show_default=True,
-    help="Which of the photos.",
-)
+@options.photos("the run")
+@options.split
 @options.threads
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(model: Path, data: Path | None, split: str, threads: int, as_json: bool) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
+
+C = TypeVar("C", bound=Callable[..., Any])
 
 threads = click.option(
     "--threads",
@@ -13,6 +17,24 @@ threads = click.option(
     show_default=True,
     help="Threads for the model, at most the machine's logical cores.",
 )
+
+split = click.option(
+    "--split",
+    type=click.Choice(["test", "val", "train"]),
+    default="test",
+    show_default=True,
+    help="Which of the photos.",
+)
+
+
+def photos(whose: str) -> Callable[[C], C]:
+    """Return ``--data``; by default the photos that ``whose`` was trained on."""
+    return click.option(
+        "--data",
+        type=click.Path(path_type=Path),
+        help=f"Folder of prepared photos. [default: the ones that {whose} was trained on]",
+    )
+
 
 ranges_option = click.option(
     "--ranges",

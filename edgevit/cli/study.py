@@ -74,7 +74,7 @@ def _training_options(command: C) -> C:
     help="Export as tflite, onnx, openvino or all; none for no exports.  [default: tflite]",
 )
 @click.option(
-    "--quantize", "precisions", multiple=True, help="Export in a precision.  [default: fp32, int8]"
+    "--quantize", "precisions", multiple=True, help="Export in a precision.  [default: int8]"
 )
 @click.option(
     "--threads",
@@ -172,6 +172,9 @@ def _recipe(options: dict[str, Any]) -> Recipe:
     else:
         default = () if runs else recipes.DEFAULT_MODELS
         names = default if models is None else _names(models)
+        for name in names:
+            if "/" in name:
+                raise InputError(f"{name} is no model's name", f"Take a run with --run {name}")
         recipe = recipes.recipe_of(names, runs)
     for name, read, _, _ in _OF_TRAINING:
         if options[name]:

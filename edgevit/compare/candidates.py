@@ -255,12 +255,8 @@ def _saved_answers(candidate: Candidate, photos: DatasetPhotos) -> Scores | None
     """Return a run's own answers, in the order of the photos; ``None`` if one is missing."""
     if candidate.kind != "run":
         return None
-    saved = read_answers(candidate.path)
-    position = {sha256: index for index, sha256 in enumerate(saved.image_sha256)}
-    if not position.keys() >= set(photos.image_sha256):
-        return None
-    rows = [position[sha256] for sha256 in photos.image_sha256]
-    return softmax(saved.logits[rows])
+    logits = read_answers(candidate.path).logits_of(photos.image_sha256)
+    return None if logits is None else softmax(logits)
 
 
 def cautions(first: Candidate, second: Candidate, photos: DatasetPhotos) -> tuple[str, ...]:

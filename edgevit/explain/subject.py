@@ -12,8 +12,8 @@ from edgevit.errors import InputError, MissingDependencyError
 from edgevit.explain.gradcam import tail_of
 from edgevit.export.graph import DeployGraph
 from edgevit.export.ops import Attention
-from edgevit.models.registry import ARCHITECTURES
-from edgevit.run import WEIGHTS_FILE, Run, require_finite
+from edgevit.export.trained import trained_graph
+from edgevit.run import Run
 from edgevit.runtimes.classifier import find_kind
 
 # The graph needs all but the last, the pictures need the last.
@@ -91,17 +91,7 @@ def open_subject(path: Path) -> Subject:
     _require_packages()
     bundle = Bundle.load(path) if find_kind(path) == "bundle" else None
     run = Run.load(path if bundle is None else _run_of(bundle))
-    weights = run.weights()
-    require_finite(weights, run.root / WEIGHTS_FILE)
-    model = run.record.spec.model
-    try:
-        graph = ARCHITECTURES.get(model).build_graph(run.record.spec, weights)
-    except (KeyError, ValueError) as error:  # a tensor is missing or has another shape
-        raise InputError(
-            f"the weights of {run.root} are not those of a {model} ({error})",
-            "The run is damaged: copy it again, or train it again",
-        ) from error
-    return Subject(run, graph, None if bundle is None else bundle.name)
+    return Subject(run, trained_graph(run), None if bundle is None else bundle.name)
 
 
 def _run_of(bundle: Bundle) -> Path:

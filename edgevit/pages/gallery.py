@@ -8,8 +8,8 @@ import io
 import numpy as np
 from PIL import Image
 
+from edgevit import storage
 from edgevit.data.dataset import Dataset, SplitName
-from edgevit.errors import UnreadableImageError
 from edgevit.pages.markup import Html, element
 from edgevit.preprocessing import Pixels, Preprocessing
 
@@ -20,7 +20,7 @@ _JPEG_QUALITY = 82
 class Gallery:
     """Photos of one split, cut to squares as a model sees them.
 
-    Taken from the photo's file while it is there, else from the data set's cached pixels.
+    Taken from the photo's file while it is as it was, else from the data set's cached pixels.
 
     Args:
         dataset: The data set.
@@ -42,11 +42,15 @@ class Gallery:
             edge: Pixels of a side.
         """
         square = Preprocessing(height=edge, width=edge)
+        photo = self.photos[index]
         try:
-            return square.pixels(self._dataset.photo_path(self.photos[index]))
-        except (OSError, UnreadableImageError):
-            cached = self._dataset.pixels(self._split, self._preprocessing)[index]
-            return square.fit(Image.fromarray(np.asarray(cached)))
+            data = self._dataset.photo_path(photo).read_bytes()
+        except OSError:
+            data = b""
+        if storage.sha256_of_bytes(data) == photo.sha256:
+            return square.pixels(data)
+        cached = self._dataset.pixels(self._split, self._preprocessing)[index]
+        return square.fit(Image.fromarray(np.asarray(cached)))
 
     def thumbnail(self, index: int, alt: str) -> Html:
         """Return a photo as an ``<img>``; ``alt`` says what is on it."""

@@ -87,19 +87,8 @@ def epoch_seconds(model: StudiedModel) -> float | None:
 
 def differences(study: Study) -> tuple[Difference, ...]:
     """Compare every two models; the most accurate first."""
-    order = by_accuracy(study)
+    order, models = by_accuracy(study), study.models
     pairs = [(a, b) for i, a in enumerate(order) for b in order[i + 1 :]]
-    return _compare(study, pairs)
-
-
-def by_accuracy(study: Study) -> list[int]:
-    """Return the models' indices, the highest test top-1 first, equal ones as they were named."""
-    top1 = [model.run.record.reference.accuracy.top1 for model in study.models]
-    return sorted(range(len(top1)), key=lambda index: -top1[index])
-
-
-def _compare(study: Study, pairs: Sequence[tuple[int, int]]) -> tuple[Difference, ...]:
-    models = study.models
     drops = [
         paired_drop(models[a].probabilities, models[b].probabilities, study.labels)
         for a, b in pairs
@@ -120,13 +109,19 @@ def _compare(study: Study, pairs: Sequence[tuple[int, int]]) -> tuple[Difference
     )
 
 
+def by_accuracy(study: Study) -> list[int]:
+    """Return the models' indices, the highest test top-1 first, equal ones as they were named."""
+    top1 = [model.run.record.reference.accuracy.top1 for model in study.models]
+    return sorted(range(len(top1)), key=lambda index: -top1[index])
+
+
 def _accuracy(study: Study) -> Criterion:
     models = study.models
     values = tuple(
         f"{words.percent(model.run.record.reference.accuracy.top1)} %" for model in models
     )
     order = by_accuracy(study)
-    ahead = _compare(study, [(order[0], other) for other in order[1:]])
+    ahead = [difference for difference in differences(study) if difference.first == order[0]]
     unclear = [difference for difference in ahead if not difference.is_shown]
     best: int | None = order[0]
     if not ahead:

@@ -70,9 +70,11 @@ def gallery_of(study: Study) -> Callable[[SplitName], Gallery]:
 
 def _lead(study: Study) -> str:
     names = words.listed([model.name for model in study.models])
-    classes = words.counted(len(study.dataset.classes), "class").replace("classs", "classes")
-    photos = words.counted(len(study.dataset.photos), "photo")
-    return f"{names} on {photos} of {classes}; {len(study.labels):,} of them for the test."
+    photos, classes = len(study.dataset.photos), len(study.dataset.classes)
+    return (
+        f"{names} on {photos:,} photos of {classes:,} classes; {len(study.labels):,} of the photos "
+        "are for the test."
+    )
 
 
 def _conclusion(study: Study) -> list[Part]:

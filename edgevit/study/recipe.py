@@ -44,29 +44,18 @@ _OF_TRAINING = tuple(field.name for field in dataclasses.fields(TrainChoices))
 
 
 @dataclass(frozen=True)
-class ModelRecipe:
-    """A model to train, or a finished run.
+class ModelRecipe(TrainChoices):
+    """A model to train, with what is decided about its training, or a finished run.
 
     Attributes:
         model: Registry name of the architecture to train.
         run: Folder of a finished run instead.
         name: Of the run's folder in the study; the model's by default.
-
-    The others are those of :class:`TrainChoices`; ``None`` leaves them to the model.
     """
 
     model: str | None = None
     run: str | None = None
     name: str | None = None
-    epochs: int | None = None
-    batch_size: int | None = None
-    image_size: int | None = None
-    learning_rate: float | None = None
-    weights: str | None = None
-    augment: tuple[str, ...] | None = None
-    seed: int | None = None
-    mixed_precision: bool = False
-    multi_gpu: bool = False
 
     def __post_init__(self) -> None:
         if (self.model is None) == (self.run is None):
@@ -100,7 +89,7 @@ class ExportsRecipe:
     """
 
     formats: tuple[str, ...] = ("tflite",)
-    precisions: tuple[str, ...] = ("fp32", "int8")
+    precisions: tuple[str, ...] = ("int8",)
     threads: tuple[int, ...] = (1,)
     protocol: Literal["short", "quick", "full"] = "short"
 

@@ -129,7 +129,7 @@ def guessing_note(study: Study) -> str | None:
     return (
         f"Always naming the commonest class of the test photos would be right for "
         f"{100 * share:.1f} % of them; {words.listed(names)} {'is' if len(names) == 1 else 'are'} "
-        "not shown to be better. Their times and sizes hold all the same."
+        "not shown to be better. Times and sizes hold all the same."
     )
 
 

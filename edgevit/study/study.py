@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from edgevit.bench.result import BenchResult
 from edgevit.data.dataset import Dataset
 from edgevit.errors import InputError
 from edgevit.export.graph import DeployGraph
 from edgevit.export.ops import BatchNorm, Normalise, Op
+from edgevit.export.trained import trained_graph
 from edgevit.metrics import Labels, Scores, softmax
 from edgevit.models.registry import ARCHITECTURES
 from edgevit.run import Run
@@ -93,19 +92,11 @@ def studied_model(run: Run, dataset: Dataset) -> StudiedModel:
         InputError: if a file of the run is missing or damaged, or has no answer to a test photo.
     """
     spec = run.record.spec
-    architecture = ARCHITECTURES.get(spec.model)
-    try:
-        graph = architecture.build_graph(spec, run.weights())
-    except (KeyError, ValueError) as error:  # a tensor is missing or has another shape
-        raise InputError(
-            f"the weights of {run.root} are not those of a {spec.model} ({error})",
-            "The run is damaged: copy it again, or train it again",
-        ) from error
     return StudiedModel(
         run=run,
         history=read_csv(run.root / HISTORY_FILE),
-        parameters=architecture.parameter_counts(spec),
-        layers=layers_of(graph),
+        parameters=ARCHITECTURES.get(spec.model).parameter_counts(spec),
+        layers=layers_of(trained_graph(run)),
         probabilities=_answers(run, dataset),
     )
 
@@ -127,13 +118,10 @@ def _trained_count(op: Op) -> int:
 
 
 def _answers(run: Run, dataset: Dataset) -> Scores:
-    reference, test = run.reference(), dataset.split("test")
-    position = {sha256: index for index, sha256 in enumerate(reference.image_sha256)}
-    missing = [photo.path for photo in test.photos if photo.sha256 not in position]
-    if missing:
+    logits = run.reference().logits_of(dataset.split("test").hashes())
+    if logits is None:
         raise InputError(
-            f"the run {run.root} has no answer to the test photo {missing[0]}",
+            f"the run {run.root} has no answers to the test photos of {dataset.root}",
             f"Train it on {dataset.root}",
         )
-    rows = np.array([position[photo.sha256] for photo in test.photos], dtype=np.int64)
-    return softmax(reference.logits[rows])
+    return softmax(logits)

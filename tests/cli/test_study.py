@@ -17,6 +17,7 @@ from edgevit.data.prepare import prepare
 from edgevit.preprocessing import Preprocessing
 from edgevit.run import KIND, RUN_FILE, SCHEMA_VERSION, Run, RunRecord
 from edgevit.study import runner
+from edgevit.training import tensorboard
 from tests.conftest import save_classes
 from tests.pages.outline import outline_of
 from tests.training.short_run import short_latency
@@ -148,7 +149,7 @@ def test_other_settings_are_refused_and_trained_when_forced(
     assert Run.load(copied / "runs/vit-tiny").record.training.seed == 4
 
 
-def test_training_is_continued_when_the_study_was_stopped(
+def test_training_and_its_log_are_continued_when_the_study_was_stopped(
     dataset: Dataset,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -160,7 +161,7 @@ def test_training_is_continued_when_the_study_was_stopped(
     from edgevit.training.progress import Progress
 
     out = tmp_path / "stopped"
-    options = (*SMALL[:-1], "2", *NO_EXPORTS)
+    options = (*SMALL[:-1], "2", *NO_EXPORTS, "--tensorboard")
     with monkeypatch.context() as patch:
         patch.setattr(Progress, "epoch", lambda *_: os.kill(os.getpid(), signal.SIGINT))
         assert study(dataset, out, *options) == 130
@@ -170,11 +171,7 @@ def test_training_is_continued_when_the_study_was_stopped(
     assert study(dataset, out, *options) == 0
     assert "vit-tiny: continuing" in capsys.readouterr().err
     assert len((out / "runs/vit-tiny/history.csv").read_text().splitlines()) == 3
-
-
-def test_study_writes_tensorboards_logs_when_asked(dataset: Dataset, tmp_path: Path) -> None:
-    assert study(dataset, tmp_path / "logged", *SMALL, *NO_EXPORTS, "--tensorboard") == 0
-    assert list((tmp_path / "logged/runs/vit-tiny/tensorboard/train").iterdir())
+    assert len(tensorboard.own_files(out / "runs/vit-tiny")) == 2
 
 
 def changed_run(source: Path, target: Path, **changes: object) -> Path:
@@ -243,6 +240,7 @@ def test_run_is_refused_when_it_was_trained_on_other_photos(
     [
         (("--models", "vgg"), "unknown model 'vgg'"),
         (("--models", ","), "at least one model"),
+        (("--models", "runs/vgg16"), "Take a run with --run runs/vgg16"),
         (("--models", "vit-tiny,vit-tiny"), "two models of the study are called 'vit-tiny'"),
         (("--models", "vit-tiny", "--epochs", "0"), "0 epochs train nothing"),
         (("--models", "vit-tiny", "--epochs", "many"), "'many' is not a whole number"),
