@@ -16,6 +16,8 @@ Labels = npt.NDArray[np.int64]
 Z_95 = 1.959964
 # Percentage points that a drop is judged by where the user named no budget.
 CLAIM_POINTS = 0.3
+# A result that chance alone would bring less often than this is called a difference.
+SIGNIFICANCE = 0.05
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,11 @@ class PairedDrop:
         trials, fewer = self.newly_wrong + self.newly_right, min(self.newly_wrong, self.newly_right)
         tail = sum(math.exp(_log_chance(trials, k)) for k in range(fewer + 1))
         return min(1.0, 2 * tail)
+
+
+def has_top5(class_count: int) -> bool:
+    """Tell whether top-5 says anything: with five classes it is 100 % whatever a model says."""
+    return class_count > 5
 
 
 def top_k(scores: Scores, k: int) -> Labels:

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from edgevit.bench.accuracy import AccuracyResult
     from edgevit.runtimes.classifier import Classifier
 
-_TOP5 = 5
-
 
 @click.command(short_help="Measure a run's or a bundle's accuracy on prepared photos.")
 @click.argument("model", type=click.Path(path_type=Path), metavar="RUN|BUNDLE")
@@ -90,11 +88,12 @@ def _trained_on(classifier: Classifier) -> Path:
 
 def _print(result: AccuracyResult, class_count: int) -> None:
     from edgevit.bench.table import claim_text, drop_text
+    from edgevit.metrics import has_top5
 
     measured = result.accuracy
     click.echo(f"  photos     {measured.image_count:,}")
     click.echo(f"  top-1      {100 * measured.top1:.2f} %")
-    if class_count > _TOP5:  # else it is 100 % whatever the model says
+    if has_top5(class_count):
         click.echo(f"  top-5      {100 * measured.top5:.2f} %")
     click.echo(f"  loss       {measured.loss:.4f}")
     if result.paired is not None or result.unpaired_drop_points is not None:

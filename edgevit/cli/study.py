@@ -90,7 +90,7 @@ def _training_options(command: C) -> C:
 )
 @click.option("--title", help="Of the report.")
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard's logs while training.")
-@click.option("--force", is_flag=True, help="Train anew what was trained with other settings.")
+@click.option("--force", is_flag=True, help="Train anew what is damaged or has other settings.")
 def command(out: Path, force: bool, tensorboard: bool, **options: Any) -> int:
     """Train several models on the same photos, export, measure and compare them.
 
@@ -132,6 +132,7 @@ def command(out: Path, force: bool, tensorboard: bool, **options: Any) -> int:
     from edgevit.data.dataset import Dataset
     from edgevit.errors import InputError
     from edgevit.study.conclusion import conclude
+    from edgevit.study.results import notes_of
     from edgevit.study.runner import run_study
     from edgevit.study.writing import conclusion_lines, write_study
     from edgevit.training.signals import StoppedError
@@ -149,7 +150,7 @@ def command(out: Path, force: bool, tensorboard: bool, **options: Any) -> int:
         return stopped.exit_code
     paths = write_study(study, out)
     click.echo("\n".join(conclusion_lines(study, conclude(study))))
-    for text in (*study.failures, *study.notes):
+    for text in notes_of(study):
         console.note(f"Note: {text}")
     click.echo("\n".join(map(str, paths)))
     failed_rows = 0 if study.bench is None else study.bench.failed_count

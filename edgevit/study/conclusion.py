@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from edgevit.bench.result import BenchRow, Measurement
-from edgevit.compare.comparison import SIGNIFICANCE, p_text
-from edgevit.metrics import holm, paired_drop
+from edgevit.metrics import SIGNIFICANCE, holm, paired_drop
 from edgevit.pages import words
 from edgevit.study.study import StudiedModel, Study
 from edgevit.training.history import median_epoch_seconds
-from edgevit.training.progress import duration
 
-# Times that differ by less are called equal: repeats of one measurement may differ as much.
+# What differs by less is called equal: repeats of one measurement may differ as much.
 LEAST_RATIO = 1.05
+_ALONE = "one model alone has no rival"
 
 
 @dataclass(frozen=True)
@@ -122,32 +122,32 @@ def _accuracy(study: Study) -> Criterion:
     )
     order = by_accuracy(study)
     ahead = [difference for difference in differences(study) if difference.first == order[0]]
-    unclear = [difference for difference in ahead if not difference.is_shown]
-    best: int | None = order[0]
-    if not ahead:
-        best, answer = None, _ALONE
-    elif not unclear:
-        name, worst = models[order[0]].name, max(ahead, key=lambda d: d.p)
-        answer = (
-            f"{name}, by {ahead[0].points:.1f} points over {models[order[1]].name} "
-            f"(McNemar’s p {p_text(worst.p)})"
-        )
-    else:
-        best = None
-        answer = "not shown: " + _unclear(models, unclear, len(study.labels))
+    best, answer = _leader(models, order[0], ahead, len(study.labels))
     return Criterion("More accurate", "test top-1", values, best, answer)
 
 
-def _unclear(models: Sequence[StudiedModel], unclear: Sequence[Difference], photos: int) -> str:
-    first, closest = unclear[0].first, max(unclear, key=lambda d: d.p)
-    names = words.listed([models[difference.second].name for difference in unclear])
-    return (
-        f"{models[first].name} leads, but {photos:,} photos do not tell it from {names} "
-        f"(McNemar’s p {p_text(closest.p)})"
+def _leader(
+    models: Sequence[StudiedModel], leader: int, ahead: Sequence[Difference], photos: int
+) -> tuple[int | None, str]:
+    """Say whether the model with the most right answers is shown to be better than all others."""
+    name = models[leader].name
+    if not ahead:
+        return None, _ALONE
+    unclear = [difference for difference in ahead if not difference.is_shown]
+    p = words.p_value(max(difference.p for difference in unclear or ahead))
+    if not unclear:
+        rival = models[ahead[0].second].name
+        chance = f"McNemar’s p {p}" if len(ahead) == 1 else f"McNemar’s p at most {p}"
+        return leader, f"{name}, by {ahead[0].points:.1f} points over {rival} ({chance})"
+    equal = [difference for difference in unclear if difference.points == 0]
+    if equal:
+        names = [name, *(models[difference.second].name for difference in equal)]
+        return None, f"not shown: {words.listed(names)} are equally often right"
+    rivals = words.listed([f"{models[d.second].name} (by {d.points:.1f} points)" for d in unclear])
+    return None, (
+        f"not shown: {name} leads {rivals}, which {photos:,} photos do not tell from chance "
+        f"(McNemar’s p {p})"
     )
-
-
-_ALONE = "one model alone has no rival"
 
 
 def _of_times(
@@ -159,21 +159,33 @@ def _of_times(
 ) -> Criterion:
     values = [seconds_of(model) for model in models]
     texts = tuple(
-        words.NOTHING if value is None else duration(value) if write is None else write(model)
+        words.NOTHING if value is None else words.duration(value) if write is None else write(model)
         for model, value in zip(models, values, strict=True)
     )
-    # A run says where its reference was measured, at the end of the training.
-    machines = {model.run.record.reference.device for model in models}
-    if len(machines) > 1:
-        answer = "they were trained on different machines, which no time compares"
+    if not same_processor(models):
+        answer = "they were trained on different processors, which no time compares"
         return Criterion(question, measure, texts, None, answer)
-    best, answer = _least(models, values, LEAST_RATIO, "takes {} times as long")
-    return Criterion(question, measure, texts, best, answer)
+    best, answer = _least(models, values, "takes {} times as long")
+    return Criterion(question, measure, texts, best, answer + _compiling(models))
+
+
+def same_processor(models: Sequence[StudiedModel]) -> bool:
+    """Tell whether all were trained on processors of one name, which is what a run keeps."""
+    # A run says where its reference was measured, at the end of the training.
+    return len({model.run.record.reference.device for model in models}) == 1
+
+
+def _compiling(models: Sequence[StudiedModel]) -> str:
+    """Name the models whose only epoch compiled, where others had more."""
+    lone = [model.name for model in models if len(model.history) == 1]
+    if not lone or len(lone) == len(models):
+        return ""
+    return f"; {words.listed(lone)} had one epoch, which compiled too"
 
 
 def _trained(model: StudiedModel) -> str:
     training = model.run.record.training
-    return f"{duration(training.seconds)}, {words.counted(training.epochs, 'epoch')}"
+    return f"{words.duration(training.seconds)}, {words.counted(training.epochs, 'epoch')}"
 
 
 def _smallest(
@@ -186,25 +198,26 @@ def _smallest(
 ) -> Criterion:
     values = [value_of(model) for model in models]
     texts = tuple(words.NOTHING if value is None else write(value) for value in values)
-    best, answer = _least(models, values, 1.0, rival_words)
+    best, answer = _least(models, values, rival_words)
     return Criterion(question, measure, texts, best, answer)
 
 
 def _least(
-    models: Sequence[StudiedModel],
-    values: Sequence[float | None],
-    least_ratio: float,
-    rival_words: str,
+    models: Sequence[StudiedModel], values: Sequence[float | None], rival_words: str
 ) -> tuple[int | None, str]:
-    """Return the model with the least value, and by how much it is below the next."""
-    known = sorted((value, index) for index, value in enumerate(values) if value is not None)
-    if len(known) < 2:
+    """Return the model with the least value, and how far the next one is."""
+    if len(models) == 1:
         return None, _ALONE
+    unknown = [model.name for model, v in zip(models, values, strict=True) if v is None]
+    if unknown:
+        return None, f"not known for {words.listed(unknown)}"
+    known = sorted((value, index) for index, value in enumerate(values) if value is not None)
     (first, best), (second, rival) = known[:2]
-    if second <= first * least_ratio:
-        names = f"{models[best].name} and {models[rival].name}"
-        return None, f"{names} are equal" if first == second else f"{names} hardly differ"
-    factor = second / first if first else float("inf")
+    if second <= first * LEAST_RATIO:
+        alike = [models[index].name for value, index in known if value <= first * LEAST_RATIO]
+        are = "are equal" if first == known[len(alike) - 1][0] else "hardly differ"
+        return None, f"{words.listed(alike)} {are}"
+    factor = second / first if first else math.inf
     text = f"{factor:.1f}" if factor < 10 else f"{factor:,.0f}"
     return best, f"{models[best].name}: {models[rival].name} {rival_words.format(text)}"
 
@@ -246,5 +259,11 @@ def _fastest_export(study: Study) -> Criterion:
         f"{pair[1].format} {pair[1].precision}, {words.counted(pair[0].threads, 'thread')}"
         for pair in fastest
     )
-    best, answer = _least(study.models, values, LEAST_RATIO, "takes {} times as long")
+    best, answer = _least(study.models, values, "takes {} times as long")
+    repeats = {index: pair[1].repeats.latency_ms_p50 for index, pair in enumerate(fastest) if pair}
+    if best is not None:
+        near = [i for i in repeats if i != best and min(repeats[i]) <= max(repeats[best])]
+        if near:
+            names = [study.models[index].name for index in (best, *near)]
+            best, answer = None, f"the repeats of {words.listed(names)} overlap"
     return Criterion("Faster to run", "fastest export, p50 of one photo", texts, best, answer)

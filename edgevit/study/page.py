@@ -78,9 +78,7 @@ def _lead(study: Study) -> str:
 
 
 def _conclusion(study: Study) -> list[Part]:
-    notes = [element("li", text) for text in (*study.failures, *study.notes)]
-    if (guessing := results.guessing_note(study)) is not None:
-        notes.append(element("li", guessing))
+    notes = [element("li", text) for text in results.notes_of(study)]
     return [
         results.conclusion_table(study, conclude(study)),
         element("ul", *notes, class_="notes") if notes else None,

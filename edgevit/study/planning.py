@@ -14,7 +14,7 @@ from edgevit.models.registry import ARCHITECTURES
 from edgevit.run import RUN_FILE, Run
 from edgevit.spec import ModelSpec
 from edgevit.study.recipe import ModelRecipe, Recipe
-from edgevit.training import checkpoint, weights
+from edgevit.training import checkpoint, history, weights
 from edgevit.training.choices import resolve
 from edgevit.training.job import TrainJob, check_dataset, check_folder
 from edgevit.training.settings import TrainSettings
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from edgevit.training.backend import Precision
 
 RUNS_FOLDER = "runs"
+_ANY_HARDWARE = {"mixed_precision": False, "multi_gpu": False}
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class PlannedModel:
         spec: What it is.
         labels: In the order of its probabilities.
         path: Its run's folder.
+        run: The finished run; ``None`` if it is still to be trained.
         job: Its training; ``None`` for a finished run.
     """
 
@@ -41,6 +43,7 @@ class PlannedModel:
     spec: ModelSpec
     labels: tuple[str, ...]
     path: Path
+    run: Run | None = None
     job: TrainJob | None = None
 
 
@@ -66,14 +69,25 @@ def plan_models(
     # Finished runs first: a mistake in one of them is found without looking for weights.
     taken = {e.title: _taken(Path(e.run)) for e in recipe.model if e.run is not None}
     _refuse_unlike_pairs(list(taken.values()))
+    _refuse_copies(list(taken.values()))
     for planned in taken.values():
-        check_trained_on(Run.load(planned.path), dataset)
+        if planned.run is not None:
+            check_trained_on(planned.run, dataset)
     models = [
         taken.get(entry.title) or _trained(entry, dataset, out, force, tensorboard)
         for entry in recipe.model
     ]
     _refuse_unlike_pairs(models)
     return tuple(models)
+
+
+def _refuse_copies(models: Sequence[PlannedModel]) -> None:
+    first: dict[str, Path] = {}
+    for model in models:
+        if model.run is not None and first.setdefault(model.run.sha256, model.path) != model.path:
+            raise InputError(
+                f"{first[model.run.sha256]} and {model.path} are the same run", "Name it once"
+            )
 
 
 def _refuse_unlike_pairs(models: Sequence[PlannedModel]) -> None:
@@ -83,12 +97,14 @@ def _refuse_unlike_pairs(models: Sequence[PlannedModel]) -> None:
 
 
 def check_trained_on(run: Run, dataset: Dataset) -> None:
-    """Check that a run was trained on these photos: its test photos are then no other's.
+    """Check that a run can be studied, and was trained on these photos, its test among them.
 
     Raises:
         InputError: naming both.
     """
     record = run.record
+    ARCHITECTURES.get(record.spec.model)
+    history.read_csv(run.root / history.HISTORY_FILE)
     if record.labels != dataset.classes:
         raise InputError(
             f"the labels of the run {run.root} are not the classes of {dataset.root}",
@@ -104,50 +120,66 @@ def check_trained_on(run: Run, dataset: Dataset) -> None:
 
 def _taken(folder: Path) -> PlannedModel:
     run = Run.load(folder)
-    return PlannedModel(run.name, run.record.spec, run.record.labels, folder)
+    return PlannedModel(run.name, run.record.spec, run.record.labels, folder, run)
 
 
 def _trained(
     entry: ModelRecipe, dataset: Dataset, out: Path, force: bool, tensorboard: bool
 ) -> PlannedModel:
     architecture = ARCHITECTURES.get(entry.model or "")
-    settings = resolve(architecture, dataset, entry.choices)
     folder = out / RUNS_FOLDER / entry.title
-    job = TrainJob(architecture, dataset, settings, folder, tensorboard=tensorboard)
+    run, saved = _state_of(folder, force=force)
+    # What is finished needs no GPU to be shown.
+    choices = entry.choices if run is None else replace(entry.choices, **_ANY_HARDWARE)
+    settings = resolve(architecture, dataset, choices)
+    if run is not None:
+        settings = _on_hardware_of(settings, run, mixed=entry.mixed_precision)
+        saved = _settings_of(run, settings)
     planned = PlannedModel(entry.title, settings.spec, dataset.classes, folder)
-    saved = _saved_settings(folder, settings)
+    job = TrainJob(architecture, dataset, settings, folder, tensorboard=tensorboard)
     difference = None if saved is None else settings.difference(saved)
+    if saved is not None and difference is None:
+        return replace(planned, run=run) if run else replace(planned, job=replace(job, resume=True))
     if difference is not None and not force:
         raise InputError(
             f"{folder} was trained with {difference}",
             "Give the settings of then, choose another --out, or add --force to train it anew",
         )
-    finished = (folder / RUN_FILE).is_file()
-    if saved is not None and difference is None:
-        return replace(planned, job=None if finished else replace(job, resume=True))
     check_folder(folder, resume=False, force=force)
-    try:
-        path = weights.resolve(architecture, settings.weights)
-    except InputError as error:
-        mine = f"for this model alone: --weights {entry.title}=…"
-        raise InputError(error.problem, f"{error.remedy} ({mine})") from error
-    if path is not None:
-        architecture.check_weight_file(path)
+    _check_weights(job, entry.title)
     return replace(planned, job=replace(job, force=force))
 
 
-def _saved_settings(folder: Path, settings: TrainSettings) -> TrainSettings | None:
-    """Return what a finished or unfinished run was trained with; ``None`` if there is none."""
-    if not (folder / RUN_FILE).is_file():
-        if not checkpoint.checkpoint_path(folder).is_file():
-            return None
-        return checkpoint.read_record(folder).settings
-    record = Run.load(folder).record
-    training = record.training
+def _state_of(folder: Path, *, force: bool) -> tuple[Run | None, TrainSettings | None]:
+    """Return the finished run, or what an unfinished one was begun with, if there is either.
+
+    With ``force`` a damaged one counts as none.
+    """
+    try:
+        if (folder / RUN_FILE).is_file():
+            return Run.load(folder), None
+        if checkpoint.checkpoint_path(folder).is_file():
+            return None, checkpoint.read_record(folder).settings
+    except InputError as error:
+        if not force:
+            raise InputError(error.problem, "Add --force to train it anew") from error
+    return None, None
+
+
+def _on_hardware_of(settings: TrainSettings, run: Run, *, mixed: bool) -> TrainSettings:
+    precision = run.record.training.precision
+    if mixed != (precision != "float32"):
+        return settings
+    return replace(settings, precision=cast("Precision", precision))
+
+
+def _settings_of(run: Run, settings: TrainSettings) -> TrainSettings:
+    """Return what a finished run was trained with; the devices, which it does not say, as given."""
+    training = run.record.training
     return replace(
         settings,
-        spec=record.spec,
-        dataset_sha256=record.dataset.sha256,
+        spec=run.record.spec,
+        dataset_sha256=run.record.dataset.sha256,
         epochs=training.epochs,
         batch_size=training.batch_size,
         learning_rate=training.learning_rate,
@@ -158,3 +190,14 @@ def _saved_settings(folder: Path, settings: TrainSettings) -> TrainSettings | No
         precision=cast("Precision", training.precision),
         seed=training.seed,
     )
+
+
+def _check_weights(job: TrainJob, name: str) -> None:
+    """Find the weights to start from before any model is trained for hours."""
+    try:
+        path = weights.resolve(job.architecture, job.settings.weights)
+    except InputError as error:
+        mine = f"for this model alone: --weights {name}=…"
+        raise InputError(error.problem, f"{error.remedy} ({mine})") from error
+    if path is not None:
+        job.architecture.check_weight_file(path)

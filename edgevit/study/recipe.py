@@ -31,6 +31,7 @@ from typing import Any, Literal
 from edgevit import documents
 from edgevit.errors import InputError, MissingDependencyError
 from edgevit.run import require_plain_name
+from edgevit.training import augmentation
 from edgevit.training.choices import TrainChoices
 
 if sys.version_info >= (3, 11):
@@ -62,9 +63,12 @@ class ModelRecipe(TrainChoices):
             raise InputError("a model needs either model (to train it) or run (a finished one)")
         if self.name is not None:
             require_plain_name(self.name)
-        idle = [name for name in ("name", *_OF_TRAINING) if getattr(self, name)]
-        if self.run is not None and idle:
-            raise InputError(f"{idle[0]} means nothing for the finished run {self.run}")
+        for name in ("name", *_OF_TRAINING) if self.run is not None else ():
+            value = getattr(self, name)
+            if value is not None and value is not False:
+                raise InputError(f"{name} means nothing for the finished run {self.run}")
+        if self.augment:  # in the order of training, and without "none"
+            object.__setattr__(self, "augment", augmentation.parse(",".join(self.augment)))
 
     @property
     def title(self) -> str:
@@ -92,6 +96,11 @@ class ExportsRecipe:
     precisions: tuple[str, ...] = ("int8",)
     threads: tuple[int, ...] = (1,)
     protocol: Literal["short", "quick", "full"] = "short"
+
+    def __post_init__(self) -> None:
+        for name in ("precisions", "threads"):
+            if self.formats and not getattr(self, name):
+                raise InputError(f"exports are asked for, and no {name}", "Name at least one")
 
 
 @dataclass(frozen=True)
@@ -171,19 +180,25 @@ def parse_recipe(text: str, source: str, folder: Path) -> Recipe:
         MissingDependencyError: on Python 3.10.
     """
     if sys.version_info < (3, 11):
-        raise MissingDependencyError("recipes need Python 3.11", "Use --models and its options")
+        raise MissingDependencyError("recipes need Python 3.11", "Use it, or name --models")
     remedy = "`edgevit study --help` names what a recipe may hold"
     try:
         body = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{source} is no TOML ({error})", remedy) from None
     recipe = documents.decode(_as_fields(body), Recipe, source, remedy)
-    models = tuple(
-        entry if entry.run is None else dataclasses.replace(entry, run=str(folder / entry.run))
-        for entry in recipe.model
-    )
+    models = tuple(_placed(entry, folder) for entry in recipe.model)
     data = None if recipe.data is None else str(folder / recipe.data)
     return dataclasses.replace(recipe, model=models, data=data)
+
+
+def _placed(entry: ModelRecipe, folder: Path) -> ModelRecipe:
+    """Return the entry with its paths as they are from here."""
+    if entry.run is not None:
+        return dataclasses.replace(entry, run=str(folder / entry.run))
+    if entry.weights is not None and (folder / entry.weights).is_file():
+        return dataclasses.replace(entry, weights=str(folder / entry.weights))
+    return entry
 
 
 def _as_fields(value: Any) -> Any:
@@ -215,11 +230,14 @@ def with_choices(recipe: Recipe, option: str, values: Mapping[str | None, Any]) 
     """
     trained = [entry for entry in recipe.model if entry.model is not None]
     known = {name for entry in trained for name in (entry.title, entry.model)}
+    flag = f"--{option.replace('_', '-')}"
+    if not trained:
+        raise InputError(f"{flag} means nothing: this study trains no model", "Leave it out")
     for name in values:
         if name is not None and name not in known:
             raise InputError(
-                f"--{option.replace('_', '-')} names {name}, which this study does not train",
-                f"It trains: {', '.join(entry.title for entry in trained) or 'nothing'}",
+                f"{flag} names {name}, which this study does not train",
+                f"It trains: {', '.join(entry.title for entry in trained)}",
             )
     models = []
     for entry in recipe.model:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgevit.compare.comparison import SIGNIFICANCE, p_text
-from edgevit.metrics import Labels, share_interval
+from edgevit.metrics import SIGNIFICANCE, Labels, has_top5, share_interval
 from edgevit.pages import words
 from edgevit.pages.markup import Html, element, join
 from edgevit.pages.tables import Cell, Column, Row, table
@@ -15,7 +14,6 @@ from edgevit.study.marks import swatch
 from edgevit.study.study import StudiedModel, Study
 from edgevit.training.weights import RANDOM
 
-_TOP5_FROM_CLASSES = 6
 _RESULTS = (
     Column("Model", is_numeric=False),
     Column("Test top-1", "%, with its 95 % interval"),
@@ -90,7 +88,7 @@ def results_table(study: Study) -> Html:
         right = round(accuracy.top1 * accuracy.image_count)
         low, high = share_interval(right, accuracy.image_count)
         interval = f"({words.percent(low)} to {words.percent(high)})"
-        has_top5 = len(model.run.record.labels) >= _TOP5_FROM_CLASSES
+        top5 = accuracy.top5 if has_top5(len(model.run.record.labels)) else None
         rows.append(
             Row(
                 [
@@ -104,15 +102,19 @@ def results_table(study: Study) -> Html:
                         ),
                         accuracy.top1,
                     ),
-                    Cell(words.percent(accuracy.top5), accuracy.top5)
-                    if has_top5
-                    else Cell(words.NOTHING),
+                    Cell(words.percent(top5), top5),
                     Cell(f"{accuracy.loss:.4f}", accuracy.loss),
                     Cell(f"{accuracy.image_count:,}", accuracy.image_count),
                 ]
             )
         )
     return table(_RESULTS, [rows], "Accuracy on the test photos", is_sortable=True)
+
+
+def notes_of(study: Study) -> list[str]:
+    """Return what must be known before the conclusion is believed."""
+    guessing = guessing_note(study)
+    return [*study.failures, *study.notes, *([] if guessing is None else [guessing])]
 
 
 def guessing_note(study: Study) -> str | None:
@@ -149,13 +151,13 @@ def pairs_table(study: Study) -> Html | None:
         rows.append(
             Row(
                 [
-                    Cell(study.models[pair.first].name),
-                    Cell(study.models[pair.second].name),
+                    _text(study.models[pair.first].name),
+                    _text(study.models[pair.second].name),
                     Cell(points, pair.points),
                     Cell(f"{pair.only_first:,}", pair.only_first),
                     Cell(f"{pair.only_second:,}", pair.only_second),
-                    Cell(p_text(pair.p), pair.p),
-                    Cell("yes" if pair.is_shown else "no"),
+                    Cell(words.p_value(pair.p), pair.p),
+                    _text("yes" if pair.is_shown else "no"),
                 ]
             )
         )
@@ -182,13 +184,13 @@ def models_table(models: Sequence[StudiedModel]) -> Html:
             Row(
                 [
                     _name(model, index),
-                    Cell(record.spec.model),
+                    _text(record.spec.model),
                     Cell(f"{height} × {width}", height * width),
                     _count(counts.total),
                     _count(counts.trainable),
                     _count(counts.non_trainable),
                     Cell(words.megabytes(4 * counts.total), counts.total),
-                    Cell("random weights" if start == RANDOM else Path(start).name),
+                    _text("random weights" if start == RANDOM else Path(start).name),
                 ]
             )
         )
@@ -210,8 +212,8 @@ def training_table(models: Sequence[StudiedModel]) -> Html:
                     Cell(f"{training.learning_rate:g}", training.learning_rate),
                     Cell(f"{training.weight_decay:g}", training.weight_decay),
                     Cell(f"{training.label_smoothing:g}", training.label_smoothing),
-                    Cell(", ".join(training.augment) or "none"),
-                    Cell(training.precision),
+                    _text(", ".join(training.augment) or "none"),
+                    _text(training.precision),
                     Cell(str(training.seed), training.seed),
                 ]
             )
@@ -225,7 +227,7 @@ def machines_note(models: Sequence[StudiedModel]) -> str:
     for model in models:
         names.setdefault(model.run.record.reference.device, []).append(model.name)
     if len(names) == 1:
-        return f"Trained on {next(iter(names))}."
+        return f"Trained on {next(iter(names))}, as far as the runs say."
     return " ".join(f"Trained on {device}: {words.listed(of)}." for device, of in names.items())
 
 
@@ -257,6 +259,10 @@ def _layers(model: StudiedModel) -> Html:
 
 def _name(model: StudiedModel, index: int) -> Cell:
     return Cell(join([swatch(index), model.name]), model.name)
+
+
+def _text(text: str) -> Cell:
+    return Cell(text, text)
 
 
 def _count(number: int) -> Cell:

@@ -18,7 +18,7 @@ from edgevit.data.dataset import Dataset
 from edgevit.errors import CheckFailedError, EdgevitError, InputError
 from edgevit.export.exporter import bundle_path, export
 from edgevit.export.job import ExportJob, open_job
-from edgevit.export.registry import Selection, check_names, select
+from edgevit.export.registry import ALL, Selection, check_names, select
 from edgevit.machine import describe_machine
 from edgevit.run import Run
 from edgevit.runtimes.registry import require_runtime
@@ -31,14 +31,12 @@ STUDY_FILE = "study.json"
 KIND = "edgevit.study"
 SCHEMA_VERSION = 1
 EXPORTS_FOLDER = "exports"
-BENCH_FILE = "bench.json"
-_ALL = "all"
 _PROTOCOLS = {protocol.name: protocol for protocol in (SHORT, QUICK, FULL)}
 
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """The body of ``study.json``, which marks a folder as a study's.
+    """The body of ``study.json``, which marks a folder as a study's, and says what it was.
 
     Attributes:
         recipe: What was asked for.
@@ -88,7 +86,7 @@ def run_study(
     losses = _Losses([], [])
     runs = _train(planned, losses)
     bundles = _export(runs, dataset, recipe.exports, out / EXPORTS_FOLDER, losses)
-    bench = _measure(bundles, dataset, recipe.exports, out / BENCH_FILE) if bundles else None
+    bench = _measure(bundles, dataset, recipe.exports, out) if bundles else None
     return Study(
         title=recipe.title,
         dataset=dataset,
@@ -103,9 +101,7 @@ def run_study(
 def _check_folder(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file", "Give a folder as --out")
-    if (out / STUDY_FILE).is_file():
-        documents.read(out / STUDY_FILE, KIND, SCHEMA_VERSION, StudyRecord)
-    elif out.is_dir() and any(out.iterdir()):
+    if out.is_dir() and any(out.iterdir()) and not (out / STUDY_FILE).is_file():
         raise InputError(
             f"{out} holds other things (it has no {STUDY_FILE}), so no study is written into it",
             "Choose another --out, or empty the folder yourself",
@@ -116,10 +112,8 @@ def _check_exports(exports: ExportsRecipe) -> None:
     if not exports.formats:
         return
     check_names(exports.formats, exports.precisions)
-    if not exports.precisions:
-        raise InputError("no precision to export is named", "Add --quantize int8")
     for name in exports.formats:
-        if name != _ALL:
+        if name != ALL:
             require_runtime(name)
     for threads in exports.threads:
         check_threads(threads)
@@ -128,18 +122,20 @@ def _check_exports(exports: ExportsRecipe) -> None:
 def _train(planned: Sequence[PlannedModel], losses: _Losses) -> list[Run]:
     """Train one model after another; returns the finished runs."""
     runs = []
-    errors: list[CheckFailedError] = []
+    errors: list[EdgevitError] = []
     for number, model in enumerate(planned, start=1):
         place = f"Model {number} of {len(planned)}, {model.name}"
-        if model.job is None:
+        if model.run is not None:
             console.note(f"{place}: trained already, in {model.path}")
-            runs.append(Run.load(model.path))
+            runs.append(model.run)
             continue
+        assert model.job is not None  # what is not finished is to be trained
         verb = "continuing" if model.job.resume else "training"
         console.note(f"{place}: {verb}, {model.job.settings.epochs:,} epochs")
         try:
             run_job(model.job)
-        except CheckFailedError as error:  # the other models may still do
+        except (CheckFailedError, InputError) as error:  # the other models may still do
+            error = _with_remedy(error, model)
             console.note(f"{model.name} failed: {error}")
             losses.failures.append(f"{model.name} is missing, its training failed: {error}")
             errors.append(error)
@@ -149,6 +145,13 @@ def _train(planned: Sequence[PlannedModel], losses: _Losses) -> list[Run]:
     if not runs:
         raise errors[0]
     return runs
+
+
+def _with_remedy(error: EdgevitError, model: PlannedModel) -> EdgevitError:
+    """Say what helps in a study, where a training that cannot be resumed."""
+    if isinstance(error, CheckFailedError) or model.job is None or not model.job.resume:
+        return error
+    return InputError(error.problem, f"Remove {model.path} and call the study again")
 
 
 def _forget_models() -> None:
@@ -169,6 +172,11 @@ def _export(
     """Export what is not there yet; returns the bundles of these runs."""
     made: list[Path] = []
     for run in runs if exports.formats else ():
+        there = _all_there(run, exports, folder)
+        if there:
+            console.note(f"Exported already: {', '.join(path.name for path in there)}")
+            made += there
+            continue
         try:
             job = open_job(run, dataset.root)
             selections, left_out = select(job.graph, exports.formats, exports.precisions)
@@ -189,6 +197,18 @@ def _export(
             else:
                 made.append(target)
     return made
+
+
+def _all_there(run: Run, exports: ExportsRecipe, folder: Path) -> list[Path]:
+    """Return the bundles that are asked for, if all of them are there."""
+    if ALL in (*exports.formats, *exports.precisions):
+        return []
+    targets = [
+        folder / f"{run.name}.{format_name}.{precision}"
+        for format_name in dict.fromkeys(exports.formats)
+        for precision in dict.fromkeys(exports.precisions)
+    ]
+    return targets if all(_is_export_of(target, run) for target in targets) else []
 
 
 def _with_targets(
@@ -218,24 +238,28 @@ def _say_if_failed(rung: RungRecord) -> None:
 
 
 def _measure(
-    bundles: Sequence[Path], dataset: Dataset, exports: ExportsRecipe, out: Path
+    bundles: Sequence[Path], dataset: Dataset, exports: ExportsRecipe, folder: Path
 ) -> BenchResult:
     """Measure the exports; rows that were measured already on this machine are kept."""
     machine = describe_machine()
+    # A file for each protocol: an hour's measurement is not replaced by one of seconds.
+    out = folder / f"bench.{exports.protocol}.json"
     plan = Plan(
         paths=tuple(bundles),
         target=resolve("auto", machine),
         threads=exports.threads,
         protocol=_PROTOCOLS[exports.protocol],
-        photos=dataset.root,
+        photos=dataset.root.resolve(),
     )
     console.note(f"Measuring {len(bundles)} exports, {plan.protocol.name} protocol")
     try:
         result = run_bench(plan, out, resume=True)
-    except InputError:
+    except InputError as error:
         if not out.exists():
             raise
-        console.note(f"{out} was measured under other conditions: measuring anew")
+        aside = out.with_suffix(".old.json")
+        console.note(f"{error.problem}: it is kept as {aside.name}")
+        out.replace(aside)
         result = run_bench(plan, out)
     names = {path.name for path in bundles}
     # An earlier call may have measured what this one does not ask for.

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from edgevit.bench.report.entries import merge
 from edgevit.bench.report.markdown import build_markdown
+from edgevit.metrics import has_top5
 from edgevit.pages import words
 from edgevit.pages.markdown import escape, table
 from edgevit.storage import write_atomically
 from edgevit.study.conclusion import Criterion, conclude
 from edgevit.study.page import build_study_page
-from edgevit.study.results import guessing_note
+from edgevit.study.results import notes_of
 from edgevit.study.study import Study
-from edgevit.training.progress import duration
 
 PAGE_FILE = "report.html"
 MARKDOWN_FILE = "report.md"
@@ -54,7 +54,7 @@ def build_study_markdown(study: Study) -> str:
         f"{len(dataset.classes):,} classes, {len(dataset.photos):,} photos ({photos}).",
         "## Conclusion",
         _conclusion(study),
-        *(f"- {escape(text)}" for text in _notes(study)),
+        *(f"- {escape(text)}" for text in notes_of(study)),
         "## Models",
         table(_MODELS, _model_rows(study)),
     ]
@@ -90,11 +90,6 @@ def _conclusion(study: Study) -> str:
     return table(columns, rows)
 
 
-def _notes(study: Study) -> list[str]:
-    guessing = guessing_note(study)
-    return [*study.failures, *study.notes, *([] if guessing is None else [guessing])]
-
-
 def _model_rows(study: Study) -> Iterator[list[str]]:
     for model in study.models:
         record = model.run.record
@@ -105,9 +100,9 @@ def _model_rows(study: Study) -> Iterator[list[str]]:
             f"{height} × {width}",
             f"{model.parameters.total:,}",
             words.percent(accuracy.top1),
-            words.percent(accuracy.top5),
+            words.percent(accuracy.top5 if has_top5(len(record.labels)) else None),
             f"{accuracy.loss:.4f}",
             f"{record.training.epochs:,}",
-            duration(record.training.seconds),
+            words.duration(record.training.seconds),
             escape(Path(record.training.weights).name),
         ]

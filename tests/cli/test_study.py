@@ -105,7 +105,7 @@ precisions = ["int8"]
 
     bundles = {path.name for path in (out / "exports").iterdir()}
     assert bundles == {"vit-tiny.tflite.int8", "scratch.tflite.int8"}
-    rows = read_result(out / "bench.json").rows
+    rows = read_result(out / "bench.short.json").rows
     assert [row.measurement is not None for row in rows] == [True, True]
     page = outline_of((out / "report.html").read_text(encoding="utf-8"))
     for heading in ("Conclusion", "Photos", "Models", "Training", "Accuracy", "Exports"):
@@ -123,7 +123,14 @@ precisions = ["int8"]
     monkeypatch.setattr(harness, "_measured", None)
     assert study(dataset, out, "--recipe", "two.toml") == 0
     assert before == {path: path.stat().st_mtime_ns for path in before}
-    assert "Exported already" in capsys.readouterr().err
+    assert "Exported already: vit-tiny.tflite.int8" in capsys.readouterr().err
+
+    # A result of other conditions is kept aside.
+    (out / "bench.short.json").write_text("{}")
+    monkeypatch.undo()
+    monkeypatch.setitem(runner._PROTOCOLS, "short", short)
+    assert study(dataset, out, "--recipe", "two.toml") == 0
+    assert (out / "bench.short.old.json").read_text() == "{}"
 
 
 def test_finished_model_is_not_trained_again_when_the_study_is_repeated(
@@ -233,6 +240,27 @@ def test_run_is_refused_when_it_was_trained_on_other_photos(
     line = refusal(capsys, "--data", str(other.root), "--run", str(finished / "runs/vit-tiny"))
     assert "was trained on" in line
     assert str(other.root) in line
+
+
+def test_run_is_refused_when_it_is_named_twice(
+    dataset: Dataset, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = finished / "runs/vit-tiny"
+    copy = shutil.copytree(run, tmp_path / "copy")
+    line = refusal(capsys, "--data", str(dataset.root), "--run", str(run), "--run", str(copy))
+    assert f"{run} and {copy} are the same run" in line
+
+
+def test_damaged_run_is_refused_and_trained_anew_when_forced(
+    dataset: Dataset, copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (copied / "runs/vit-tiny/weights.safetensors").write_bytes(b"damaged")
+    (copied / "study.json").write_text("damaged")
+    arguments = (*SMALL, *NO_EXPORTS)
+    line = refusal(capsys, "--data", str(dataset.root), "--out", str(copied), *arguments)
+    assert line.endswith("Add --force to train it anew")
+    assert study(dataset, copied, *arguments, "--force") == 0
+    Run.load(copied / "runs/vit-tiny")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from edgevit.bench.protocol import Repeats
 from edgevit.bench.result import BenchRow
 from edgevit.data.dataset import Dataset
 from edgevit.study.conclusion import conclude
@@ -106,6 +107,25 @@ def test_conclusion_has_exports_when_they_were_measured(study: Study) -> None:
     assert speed.best == 0
     assert speed.values[0].endswith(" ms, tflite int8, 1 thread")
     assert speed.answer.startswith("a: b takes 2.0 times as long")
+
+
+def test_export_has_no_winner_when_a_model_has_none(study: Study) -> None:
+    assert study.bench is not None
+    rows = tuple(item for item in study.bench.rows if item.name.startswith("b."))
+    only_b = replace(study, bench=replace(study.bench, rows=rows))
+    for criterion in conclude(only_b)[-2:]:
+        assert (criterion.best, criterion.answer) == (None, "not known for a")
+
+
+def test_export_has_no_winner_when_repeats_overlap(study: Study) -> None:
+    assert study.bench is not None
+    noisy = tuple(
+        replace(item, measurement=replace(item.measurement, repeats=Repeats((3.0, 30.0))))
+        for item in study.bench.rows
+        if item.measurement is not None
+    )
+    criterion = conclude(replace(study, bench=replace(study.bench, rows=noisy)))[-1]
+    assert (criterion.best, criterion.answer) == (None, "the repeats of a and b overlap")
 
 
 def test_summary_names_models_and_answers_when_written(study: Study, tmp_path: Path) -> None:

@@ -92,6 +92,10 @@ protocol = "full"
             "one of 'short', 'quick', 'full', got 'fast'",
         ),
         ("[[model]", "mine.toml is no TOML"),
+        ("[[model]]\nrun = 'b'\nseed = 0", "seed means nothing for the finished run b"),
+        ("[[model]]\nmodel = 'a'\naugment = ['rotate']", "unknown augmentation 'rotate'"),
+        ("[[model]]\nmodel = 'a'\n[exports]\nthreads = []", "asked for, and no threads"),
+        ("[[model]]\nmodel = 'a'\n[exports]\nprecisions = []", "asked for, and no precisions"),
     ],
 )
 def test_recipe_is_refused_with_the_place_when_it_is_wrong(text: str, message: str) -> None:
@@ -111,6 +115,31 @@ def test_recipe_is_refused_when_it_is_no_text(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xd8\xff")
     with pytest.raises(InputError, match="no TOML"):
         read_recipe(str(path))
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [("['zoom', 'flip']", ("flip", "zoom")), ("['none']", ()), ("[]", ())]
+)
+def test_augmentation_is_in_the_order_of_training_when_read(
+    written: str, meant: tuple[str, ...]
+) -> None:
+    recipe = parse_recipe(f"[[model]]\nmodel = 'a'\naugment = {written}", "a.toml", Path())
+    assert recipe.model[0].choices.augment == meant
+
+
+def test_weight_file_is_beside_the_recipe_when_it_is_there(tmp_path: Path) -> None:
+    (tmp_path / "vgg.h5").touch()
+    text = "[[model]]\nmodel = 'vgg16'\nweights = '{}'"
+    weights = [
+        parse_recipe(text.format(name), "a.toml", tmp_path).model[0].weights
+        for name in ("vgg.h5", "imagenet")
+    ]
+    assert weights == [str(tmp_path / "vgg.h5"), "imagenet"]
+
+
+def test_choice_is_refused_when_nothing_is_trained() -> None:
+    with pytest.raises(InputError, match="--epochs means nothing: this study trains no model"):
+        with_choices(recipe_of([], [Path("runs/old")]), "epochs", {None: 5})
 
 
 def test_choice_goes_to_the_named_model_before_all_others_when_both_are_given() -> None:
