@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from edgevit.bench.report.cautions import badges
 from edgevit.bench.report.entries import Entry
-from edgevit.bench.report.labels import FONT_PIXELS, Box, Label, place_labels, text_width
 from edgevit.pages import words
 from edgevit.pages.axes import COLOURS, Axis, latency_axis, padded_axis, tick_text
+from edgevit.pages.labels import FONT_PIXELS, Box, Label, place_labels, text_width
 from edgevit.pages.markup import Html, element, join
 
 _MARK_RADIUS = 5.5
@@ -143,9 +143,10 @@ def scatter(entries: Sequence[Entry], lines: Sequence[Line], frame: Frame, name:
 
 def _label_texts(entries: Sequence[Entry], length: int) -> list[str]:
     several = len({entry.threads for entry in entries}) > 1
+    names = words.shortened_apart([entry.name for entry in entries], length)
     return [
-        words.shortened(entry.name, length) + (f" ·{entry.threads}t" if several else "")
-        for entry in entries
+        name + (f" ·{entry.threads}t" if several else "")
+        for name, entry in zip(names, entries, strict=True)
     ]
 
 
@@ -203,8 +204,9 @@ def _line_labels(
     reach = _MARK_RADIUS + 1
     taken = [Box(x - reach, y - reach, x + reach, y + reach) for x, y in points]
     placed: list[tuple[Html, Box]] = []
-    for line in lines:
-        text = f"reference of {words.shortened(line.name, frame.label_length)}"
+    names = words.shortened_apart([line.name for line in lines], frame.label_length)
+    for line, name in zip(lines, names, strict=True):
+        text = f"reference of {name}"
         width = text_width(text) + 4
         y = y_axis(100 * line.top1)
         for is_right, baseline in ((True, y - 5), (False, y - 5), (True, y + 13), (False, y + 13)):

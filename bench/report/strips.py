@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevit.bench.protocol import LatencyResult, Repeats
-from edgevit.bench.report.labels import text_width
 from edgevit.pages import words
 from edgevit.pages.axes import COLOURS, Axis, tick_text
+from edgevit.pages.labels import text_width
 from edgevit.pages.markup import Html, element
 
 WIDTH, HEIGHT = 320.0, 136.0

@@ -8,18 +8,12 @@ from typing import Literal
 import numpy as np
 
 from edgevit import metrics
-from edgevit.bench.accuracy import AccuracyResult
-from edgevit.bench.table import drop_text
-from edgevit.metrics import Accuracy, Labels, PairedDrop, Scores
+from edgevit.metrics import SIGNIFICANCE, Accuracy, Labels, PairedDrop, Scores
 from edgevit.pages import words
 
-# A result that chance alone would bring less often than this is called a difference.
-SIGNIFICANCE = 0.05
 # The fewest throws of a coin whose all falling on one side has a two-sided p below SIGNIFICANCE:
 # 2 · 0.5⁶ = 0.031, and 2 · 0.5⁵ = 0.063.
 _FEWEST_PHOTOS = 6
-# Below this a p-value is not written out.
-_TINY_P = 0.0001
 
 Right = Literal["first", "second", "neither"]
 
@@ -212,7 +206,9 @@ def _disagreements(first: Scores, second: Scores, labels: Labels) -> tuple[Disag
 
 def difference_text(comparison: Comparison) -> str:
     """Return first minus second, points, with its 95 % interval: ``+1.32 (−2.10 to +4.60)``."""
-    return drop_text(AccuracyResult(comparison.second, comparison.paired, None, ()))
+    paired = comparison.paired
+    interval = words.interval(paired.drop_points_low, paired.drop_points_high)
+    return f"{words.points(paired.drop_points)} {interval}"
 
 
 def verdict(comparison: Comparison, names: tuple[str, str]) -> str:
@@ -224,7 +220,7 @@ def verdict(comparison: Comparison, names: tuple[str, str]) -> str:
     """
     only_first, only_second = comparison.outcomes.only_first, comparison.outcomes.only_second
     p = comparison.paired.mcnemar_p
-    chance = f"(McNemar's p {p_text(p)})"
+    chance = f"(McNemar's p {words.p_value(p)})"
     if p >= SIGNIFICANCE:
         alone = "both get the same photos right"
         if only_first or only_second:
@@ -253,12 +249,3 @@ def _reach(comparison: Comparison) -> str:
         # The interval is an approximation, and a little narrower than the exact test.
         text += ". That the interval leaves out 0 is not enough: the exact test decides"
     return text
-
-
-def p_text(p: float) -> str:
-    """Write a p-value with two digits, or as many as show on which side of 0.05 it is."""
-    if p < _TINY_P:
-        return f"< {_TINY_P}"
-    texts = (f"{p:.{digits}g}" for digits in range(2, 17))
-    is_below = p < SIGNIFICANCE
-    return next((text for text in texts if (float(text) < SIGNIFICANCE) == is_below), repr(p))

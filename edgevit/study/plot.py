@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from edgevit.bench.report.labels import Box, place_labels, text_width
 from edgevit.pages import words
 from edgevit.pages.axes import LOG_FROM_RATIO, Axis, padded_axis, tick_text
+from edgevit.pages.labels import Box, place_labels, text_width
 from edgevit.pages.markup import Html, element
 from edgevit.study.marks import RADIUS, colour, mark
 from edgevit.training.history import EpochRow, best_row
@@ -188,7 +188,7 @@ def chart(
         frame: Size of the drawing.
         name: What it shows, for those who cannot see it.
     """
-    texts = [words.shortened(trace.name, frame.label_length) for trace in traces]
+    texts = words.shortened_apart([trace.name for trace in traces], frame.label_length)
     frame = replace(frame, right=min(frame.right, 14 + max(map(text_width, texts))))
     plot = frame.plot
     x_axis = _x_axis(traces, clock, plot)

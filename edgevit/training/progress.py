@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from edgevit import console
+from edgevit.pages.words import duration
 from edgevit.training.history import EpochRow
 
 # Below it the numbers take the bar's place.
@@ -112,15 +113,3 @@ def epoch_line(row: EpochRow, epochs: int) -> str:
     if row.val_loss is not None and row.val_accuracy is not None:
         line += f", val loss {row.val_loss:.4f}, val accuracy {100 * row.val_accuracy:.1f} %"
     return f"{line}, {duration(row.seconds)}"
-
-
-def duration(seconds: float) -> str:
-    """Return a duration as people say it: ``45 s``, ``12 min 05 s``, ``3 h 20 min``."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

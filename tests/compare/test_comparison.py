@@ -9,7 +9,6 @@ from edgevit.compare.comparison import (
     Outcomes,
     compare,
     difference_text,
-    p_text,
     verdict,
 )
 from edgevit.metrics import Labels, Scores
@@ -120,23 +119,6 @@ def test_exact_test_decides_when_the_interval_leaves_out_zero() -> None:
 def test_difference_has_its_interval_when_it_is_written() -> None:
     text = difference_text(counted(both=80, only_first=3, only_second=12, neither=5))
     assert text == "−9.00 (−16.32 to −1.33)"
-
-
-@pytest.mark.parametrize(
-    ("p", "text"),
-    [
-        (1.0, "1"),
-        (0.0352, "0.035"),
-        (0.0499, "0.0499"),
-        (0.0501, "0.05"),
-        (0.05, "0.05"),
-        (0.00012, "0.00012"),
-        (0.00009, "< 0.0001"),
-        (0.0, "< 0.0001"),
-    ],
-)
-def test_p_shows_on_which_side_of_the_limit_it_is_when_it_is_written(p: float, text: str) -> None:
-    assert p_text(p) == text
 
 
 def test_comparison_is_refused_when_there_is_no_photo() -> None:

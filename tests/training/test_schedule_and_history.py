@@ -9,7 +9,7 @@ from PIL import Image
 from edgevit.errors import InputError
 from edgevit.training import pictures
 from edgevit.training.history import EpochRow, best_row, read_csv, write_csv
-from edgevit.training.progress import duration, epoch_line
+from edgevit.training.progress import epoch_line
 from edgevit.training.schedule import learning_rate
 
 ROW = EpochRow(1, 1.0, 0.5, 1.0, 0.5, 0.1, 61.0)
@@ -116,14 +116,6 @@ def test_line_names_all_numbers_when_an_epoch_ends() -> None:
     assert epoch_line(ROW, 3) == (
         "epoch 1/3: loss 1.0000, accuracy 50.0 %, val loss 1.0000, val accuracy 50.0 %, 1 min 01 s"
     )
-
-
-@pytest.mark.parametrize(
-    ("seconds", "expected"),
-    [(0.04, "0.0 s"), (9.96, "10 s"), (59.6, "1 min 00 s"), (12000, "3 h 20 min")],
-)
-def test_duration_is_spoken_when_short_or_long(seconds: float, expected: str) -> None:
-    assert duration(seconds) == expected
 
 
 @pytest.mark.parametrize("classes", [2, 12, 160])

@@ -6,10 +6,10 @@ from itertools import combinations
 import numpy as np
 
 from edgevit.bench.report.entries import merge
-from edgevit.bench.report.labels import Box, place_labels
 from edgevit.bench.report.page import build_page
 from edgevit.bench.report.scatter import pareto_front
 from edgevit.bench.result import BenchRow
+from edgevit.pages.labels import Box, place_labels
 from tests.bench.results import (
     conditions,
     measurement,
