@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from edgevit.training.backend import Precision
 
 RUNS_FOLDER = "runs"
-_ANY_HARDWARE = {"mixed_precision": False, "multi_gpu": False}
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,11 @@ def _trained(
     folder = out / RUNS_FOLDER / entry.title
     run, saved = _state_of(folder, force=force)
     # What is finished needs no GPU to be shown.
-    choices = entry.choices if run is None else replace(entry.choices, **_ANY_HARDWARE)
+    choices = (
+        entry.choices
+        if run is None
+        else replace(entry.choices, mixed_precision=False, multi_gpu=False)
+    )
     settings = resolve(architecture, dataset, choices)
     if run is not None:
         settings = _on_hardware_of(settings, run, mixed=entry.mixed_precision)

@@ -241,13 +241,8 @@ def with_choices(recipe: Recipe, option: str, values: Mapping[str | None, Any]) 
             )
     models = []
     for entry in recipe.model:
-        named = (name for name in (entry.title, entry.model, None) if name in values)
-        chosen = next(named, _NOTHING)
-        if entry.model is None or chosen is _NOTHING:
-            models.append(entry)
-        else:
-            models.append(dataclasses.replace(entry, **{option: values[chosen]}))
+        named = [name for name in (entry.title, entry.model, None) if name in values]
+        if entry.model is not None and named:
+            entry = dataclasses.replace(entry, **{option: values[named[0]]})
+        models.append(entry)
     return dataclasses.replace(recipe, model=tuple(models))
-
-
-_NOTHING = object()

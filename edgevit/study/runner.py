@@ -135,10 +135,9 @@ def _train(planned: Sequence[PlannedModel], losses: _Losses) -> list[Run]:
         try:
             run_job(model.job)
         except (CheckFailedError, InputError) as error:  # the other models may still do
-            error = _with_remedy(error, model)
-            console.note(f"{model.name} failed: {error}")
-            losses.failures.append(f"{model.name} is missing, its training failed: {error}")
-            errors.append(error)
+            errors.append(_with_remedy(error, model))
+            console.note(f"{model.name} failed: {errors[-1]}")
+            losses.failures.append(f"{model.name} is missing, its training failed: {errors[-1]}")
         else:
             runs.append(Run.load(model.path))
         _forget_models()

@@ -120,15 +120,14 @@ precisions = ["int8"]
 
     # Once more: nothing is trained, exported or measured again.
     before = {path: path.stat().st_mtime_ns for path in out.glob("*/*/*") if path.is_file()}
-    monkeypatch.setattr(harness, "_measured", None)
-    assert study(dataset, out, "--recipe", "two.toml") == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(harness, "_measured", None)
+        assert study(dataset, out, "--recipe", "two.toml") == 0
     assert before == {path: path.stat().st_mtime_ns for path in before}
     assert "Exported already: vit-tiny.tflite.int8" in capsys.readouterr().err
 
     # A result of other conditions is kept aside.
     (out / "bench.short.json").write_text("{}")
-    monkeypatch.undo()
-    monkeypatch.setitem(runner._PROTOCOLS, "short", short)
     assert study(dataset, out, "--recipe", "two.toml") == 0
     assert (out / "bench.short.old.json").read_text() == "{}"
 
