@@ -8,31 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgevit.cli import options as shared
+
 if TYPE_CHECKING:
     from edgevit.bench.protocol import Protocol
     from edgevit.bench.result import BenchResult
 
 _PACK_SUFFIX = ".zip"
-_ALL = "all"
 _ACCELERATORS = ("npu", "gpu")
-
-
-def _thread_counts(
-    _: click.Context, __: click.Parameter, value: str | None
-) -> tuple[int, ...] | None:
-    """Return the numbers, each once, in order."""
-    if value is None:
-        return None
-    from edgevit.machine import logical_cores
-
-    words = [word.strip() for word in value.split(",")]
-    try:
-        counts = [logical_cores() if word == _ALL else int(word) for word in words]
-    except ValueError:
-        raise click.BadParameter(
-            f"{value!r} is no list of numbers, such as 1,4 or 1,{_ALL}"
-        ) from None
-    return tuple(dict.fromkeys(counts))
 
 
 @dataclass(frozen=True)
@@ -91,12 +74,7 @@ class _Options:
     is_flag=True,
     help="Fail where the accelerator is absent or ops fall back to the CPU.",
 )
-@click.option(
-    "--threads",
-    callback=_thread_counts,
-    metavar="N,N,…",
-    help="Measure each model with each number of threads, such as 1,4. [default: 1 and all cores]",
-)
+@shared.thread_counts("1 and all cores")
 @click.option(
     "--quick",
     is_flag=True,

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+_ALL_CORES = "all"
+
 C = TypeVar("C", bound=Callable[..., Any])
 
 threads = click.option(
@@ -33,6 +35,34 @@ def photos(whose: str) -> Callable[[C], C]:
         "--data",
         type=click.Path(path_type=Path),
         help=f"Folder of prepared photos. [default: the ones that {whose} was trained on]",
+    )
+
+
+def _read_thread_counts(
+    _: click.Context, __: click.Parameter, value: str | None
+) -> tuple[int, ...] | None:
+    """Return the numbers, each once, in order."""
+    if value is None:
+        return None
+    from edgevit.machine import logical_cores
+
+    words = [word.strip() for word in value.split(",")]
+    try:
+        counts = [logical_cores() if word == _ALL_CORES else int(word) for word in words]
+    except ValueError:
+        raise click.BadParameter(
+            f"{value!r} is no list of numbers, such as 1,4 or 1,{_ALL_CORES}"
+        ) from None
+    return tuple(dict.fromkeys(counts))
+
+
+def thread_counts(default: str) -> Callable[[C], C]:
+    """Return ``--threads`` for several numbers; ``default`` says in words what is taken else."""
+    return click.option(
+        "--threads",
+        callback=_read_thread_counts,
+        metavar="N,N,…",
+        help=f"Measure each model with each number of threads, such as 1,4. [default: {default}]",
     )
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from edgevit.cli import options as shared
+
 if TYPE_CHECKING:
     from edgevit.study.recipe import Recipe
 
@@ -76,12 +78,7 @@ def _training_options(command: C) -> C:
 @click.option(
     "--quantize", "precisions", multiple=True, help="Export in a precision.  [default: int8]"
 )
-@click.option(
-    "--threads",
-    multiple=True,
-    type=click.IntRange(min=1),
-    help="Threads of the benchmark; may be repeated.  [default: 1]",
-)
+@shared.thread_counts("1")
 @click.option(
     "--protocol",
     type=click.Choice(["short", "quick", "full"]),
