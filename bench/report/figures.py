@@ -20,9 +20,10 @@ from edgevit.bench.table import drop_text
 from edgevit.metrics import unpaired_half_width_points
 from edgevit.pages import words
 from edgevit.pages.axes import COLOURS
+from edgevit.pages.legend import ICON_PIXELS, icon, key
 from edgevit.pages.markup import Html, element, join
 
-_CENTRE = 9.0
+_CENTRE = ICON_PIXELS / 2
 # More strips than this are folded away until they are asked for.
 _MANY_STRIPS = 8
 
@@ -141,10 +142,10 @@ def _legend(report: Report, entries: Sequence[Entry], references: Sequence[Line]
     precisions = sorted({entry.measurement.precision for entry in entries}, key=_by_width)
     return element(
         "div",
-        _key("Device", [(report.devices[i], _swatch("tflite", "int8", i)) for i in series]),
-        _key("Format", [(name, _swatch(name, "int8", None)) for name in formats]),
-        _key("Precision", [(name, _swatch("tflite", name, None)) for name in precisions]),
-        _key("Full precision", [(_line_text(line), _dots()) for line in references]),
+        key("Device", [(_swatch("tflite", "int8", i), report.devices[i]) for i in series]),
+        key("Format", [(_swatch(name, "int8", None), name) for name in formats]),
+        key("Precision", [(_swatch("tflite", name, None), name) for name in precisions]),
+        key("Full precision", [(_dots(), _line_text(line)) for line in references]),
         class_="legend",
     )
 
@@ -158,22 +159,16 @@ def _by_width(precision: str) -> tuple[int, str]:
     return (order.index(precision) if precision in order else len(order), precision)
 
 
-def _key(heading: str, items: Sequence[tuple[str, Html]]) -> Html:
-    if not items:
-        return Html("")
-    entries = [element("li", swatch, name) for name, swatch in items]
-    return element("div", element("h4", heading), element("ul", *entries))
-
-
 def _swatch(format_name: str, precision: str, series: int | None) -> Html:
     colour = "neutral" if series is None else f"s{series % COLOURS}"
-    mark = element("g", shape(format_name, precision, _CENTRE, _CENTRE), class_=f"mark {colour}")
-    return element("svg", mark, viewBox="0 0 18 18", width=18, height=18, aria_hidden="true")
+    return icon(
+        element("g", shape(format_name, precision, _CENTRE, _CENTRE), class_=f"mark {colour}")
+    )
 
 
 def _dots() -> Html:
-    line = element("line", class_="reference", x1=1, x2=17, y1=_CENTRE, y2=_CENTRE)
-    return element("svg", line, viewBox="0 0 18 18", width=18, height=18, aria_hidden="true")
+    line = element("line", class_="reference", x1=1, x2=ICON_PIXELS - 1, y1=_CENTRE, y2=_CENTRE)
+    return icon(line)
 
 
 def _scatter_caption(report: Report, entries: Sequence[Entry]) -> str:

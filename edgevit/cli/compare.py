@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgevit.cli import options
+from edgevit.cli import options, outputs
 
 if TYPE_CHECKING:
     from edgevit.compare.candidates import Candidate
@@ -78,14 +78,9 @@ def command(
     from edgevit.compare.candidates import load_candidate, refuse_same, refuse_unlike
     from edgevit.compare.page import build_comparison_markdown, build_comparison_page
     from edgevit.compare.side_by_side import put_side_by_side
-    from edgevit.errors import InputError
 
     check_threads(threads)
-    wanted = [path for path in (out, markdown) if path is not None]
-    if markdown is not None and out.resolve() == markdown.resolve():
-        raise InputError(f"--out and --markdown are both {out}", "Give them different names")
-    for path in wanted:
-        _refuse_existing(path, force=force)
+    wanted = outputs.files_to_write(out, markdown, force=force)
     models = (load_candidate(first), load_candidate(second))
     refuse_same(*models)
     refuse_unlike(*models, across_sizes=across_sizes)
@@ -104,16 +99,6 @@ def command(
     _print(pair)
     for path in wanted:
         click.echo(f"Written: {path}")
-
-
-def _refuse_existing(path: Path, *, force: bool) -> None:
-    """Refuse to write over a folder, or over what is there already."""
-    from edgevit.errors import InputError
-
-    if path.is_dir():
-        raise InputError(f"{path} is a folder", "Name a file, such as compare.html")
-    if path.exists() and not force:
-        raise InputError(f"{path} exists already", "Choose another name, or add --force")
 
 
 def _refuse_inside(path: Path, models: Sequence[Path]) -> None:
@@ -151,7 +136,8 @@ def _open_dataset(first: Candidate, data: Path | None, split: SplitName) -> Data
 
 
 def _print(pair: SideBySide) -> None:
-    from edgevit.compare.comparison import difference_text, p_text
+    from edgevit.compare.comparison import difference_text
+    from edgevit.pages.words import p_value
 
     comparison, (one, other) = pair.comparison, pair.names
     paired, outcomes = comparison.paired, comparison.outcomes
@@ -171,7 +157,7 @@ def _print(pair: SideBySide) -> None:
         f"  agreement   {100 * paired.agreement:.2f} %: the same label for {same:,} of "
         f"{pair.photos_text}"
     )
-    click.echo(f"  McNemar's p {p_text(paired.mcnemar_p)}")
+    click.echo(f"  McNemar's p {p_value(paired.mcnemar_p)}")
     click.echo(f"  verdict     {pair.verdict}.")
     for note in pair.notes:
         click.echo(f"  note        {note}.")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
+
+from edgevit.cli import outputs
 
 
 @click.command(short_help="Merge results of several devices into one page.")
@@ -43,14 +46,10 @@ def command(results: tuple[Path, ...], out: Path, markdown: Path | None, force: 
     from edgevit.bench.report.entries import read_report
     from edgevit.bench.report.markdown import build_markdown
     from edgevit.bench.report.page import build_page
-    from edgevit.errors import InputError
     from edgevit.storage import write_atomically
 
-    wanted = [path for path in (out, markdown) if path is not None]
-    if markdown is not None and out.resolve() == markdown.resolve():
-        raise InputError(f"--out and --markdown are both {out}", "Give them different names")
-    for path in wanted:
-        _refuse(path, results, force=force)
+    _refuse_inputs((out, markdown), results)
+    wanted = outputs.files_to_write(out, markdown, force=force)
     report = read_report(results)
     write_atomically(out, build_page(report).encode())
     if markdown is not None:
@@ -64,13 +63,10 @@ def command(results: tuple[Path, ...], out: Path, markdown: Path | None, force: 
     return 0
 
 
-def _refuse(path: Path, results: tuple[Path, ...], *, force: bool) -> None:
-    """Refuse to write over a folder, a result, or what is there already."""
+def _refuse_inputs(wanted: Sequence[Path | None], results: Sequence[Path]) -> None:
     from edgevit.errors import InputError
 
-    if path.is_dir():
-        raise InputError(f"{path} is a folder", "Name a file, such as report.html")
-    if path.resolve() in {result.resolve() for result in results}:
-        raise InputError(f"{path} is one of the results", "Choose another name for the output")
-    if path.exists() and not force:
-        raise InputError(f"{path} exists already", "Choose another name, or add --force")
+    inputs = {result.resolve() for result in results}
+    for path in wanted:
+        if path is not None and path.resolve() in inputs:
+            raise InputError(f"{path} is one of the results", "Choose another name for the output")

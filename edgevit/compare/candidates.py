@@ -11,7 +11,7 @@ import numpy as np
 from edgevit import storage
 from edgevit.bench.accuracy import read_answers
 from edgevit.bench.evaluation import DatasetPhotos
-from edgevit.bundle import BUNDLE_FILE, Bundle
+from edgevit.bundle import BUNDLE_FILE, Bundle, SourceRecord
 from edgevit.errors import InputError
 from edgevit.metrics import Scores, softmax
 from edgevit.models.registry import ARCHITECTURES
@@ -38,7 +38,8 @@ class Candidate:
         record_sha256: Hash of the ``run.json`` or ``bundle.json``: equal ones are one model.
         size_bytes: Of the weights of a run, of the model file of a bundle.
         parameter_count: Of the architecture; ``None`` where this edgevit does not know it.
-        calibration_image_sha256: Hash of each photo that its ranges were calibrated on.
+        calibration_image_sha256: Hash of each photo that its ranges were calibrated on; ``None``
+            where that is not known.
     """
 
     name: str
@@ -54,7 +55,7 @@ class Candidate:
     record_sha256: str
     size_bytes: int
     parameter_count: int | None
-    calibration_image_sha256: tuple[str, ...]
+    calibration_image_sha256: tuple[str, ...] | None
 
 
 def load_candidate(path: Path) -> Candidate:
@@ -83,8 +84,14 @@ def _of_bundle(path: Path) -> Candidate:
         record_sha256=storage.sha256_of_file(path / BUNDLE_FILE),
         size_bytes=bundle.model_size_bytes,
         parameter_count=_parameter_count(record.spec),
-        calibration_image_sha256=source.calibration_image_sha256 or (),
+        calibration_image_sha256=_calibrated_on(source),
     )
+
+
+def _calibrated_on(source: SourceRecord) -> tuple[str, ...] | None:
+    if source.calibration_image_sha256 is None and source.calibration_sha256 is None:
+        return ()  # it needed no photo
+    return source.calibration_image_sha256
 
 
 def _of_run(path: Path) -> Candidate:
@@ -288,7 +295,11 @@ def cautions(first: Candidate, second: Candidate, photos: DatasetPhotos) -> tupl
             "these"
         )
     for name, one in pair:
-        if seen := len(set(one.calibration_image_sha256) & set(photos.image_sha256)):
+        if one.calibration_image_sha256 is None:
+            found.append(
+                f"{name} does not say which photos it was calibrated on: they may be among these"
+            )
+        elif seen := len(set(one.calibration_image_sha256) & set(photos.image_sha256)):
             these = words.counted(len(photos.labels), "photo")
             found.append(f"{name} was calibrated on {seen:,} of these {these}")
     return tuple(found)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from edgevit import __version__
-from edgevit.compare.comparison import Answer, ClassResult, Disagreement, difference_text, p_text
+from edgevit.compare.comparison import Answer, ClassResult, Disagreement, difference_text
 from edgevit.compare.side_by_side import SideBySide
 from edgevit.pages import markdown, words
 from edgevit.pages.document import Section, build_document, resource
@@ -24,11 +24,7 @@ _NAME_LENGTH = 32
 
 
 def build_comparison_page(pair: SideBySide) -> str:
-    """Return the whole page, ``<!doctype html>`` first. The same content gives the same text.
-
-    Raises:
-        InputError: if a photo is neither in its file nor in the data set's cache.
-    """
+    """Return the whole page, ``<!doctype html>`` first. The same content gives the same text."""
     return build_document(
         words.listed(_short_names(pair)),
         "edgevit compare",
@@ -169,7 +165,7 @@ def _tiles(pair: SideBySide, names: Sequence[str]) -> Html:
         ),
         _tile(
             "McNemar’s test",
-            f"p {p_text(paired.mcnemar_p)}",
+            f"p {words.p_value(paired.mcnemar_p)}",
             "",
             chance,
         ),
@@ -288,7 +284,7 @@ def _class_row(pair: SideBySide, item: ClassResult) -> Row:
             Cell(name, name),
             Cell(f"{item.photo_count:,}", item.photo_count),
             *(Cell(_share(share, right, item.photo_count), share) for share, right in shares),
-            Cell(f"{points:+.2f}".replace("-", "−") if points else "0.00", points),
+            Cell(words.points(points), points),
         ]
     )
 
@@ -324,5 +320,5 @@ def _first_of(shown: Sequence[object], every: Sequence[object]) -> str:
     return "" if len(shown) == len(every) else f" (the first {len(shown):,} of {len(every):,})"
 
 
-def _short_names(pair: SideBySide) -> list[str]:
-    return [words.shortened(name, _NAME_LENGTH) for name in pair.names]
+def _short_names(pair: SideBySide) -> tuple[str, ...]:
+    return words.shortened_apart(pair.names, _NAME_LENGTH)

@@ -86,10 +86,16 @@ def _row(columns: Sequence[Column], row: Row) -> Html:
             cell.content,
             class_="num" if column.is_numeric else None,
             scope=None if index else "row",
-            data_sort=cell.sort,
+            data_sort=_sort_key(cell.sort),
             data_label=", ".join(filter(None, (column.heading, column.unit))) if index else None,
             data_empty=cell.content == words.NOTHING,
         )
         for index, (column, cell) in enumerate(zip(columns, row.cells, strict=True))
     ]
     return element("tr", *cells, id=row.anchor, class_=row.style)
+
+
+def _sort_key(value: str | float | None) -> str | int | None:
+    # Attributes are rounded for drawings, where hundredths of a pixel are enough: not what is
+    # sorted by.
+    return repr(float(value)) if isinstance(value, float) else value

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from itertools import takewhile
+
+from edgevit.metrics import SIGNIFICANCE
+
 NOTHING = "–"
 _BYTES_PER_MB = 1_000_000
+# Below this a p-value is not written out.
+_TINY_P = 0.0001
 
 
 def milliseconds(value: float | None) -> str:
@@ -44,6 +52,27 @@ def times(factor: float | None) -> str:
     return NOTHING if factor is None else f"{factor:.2f}×"
 
 
+def p_value(p: float) -> str:
+    """Write a p-value with two digits, or as many as show on which side of 0.05 it is."""
+    if p < _TINY_P:
+        return f"< {_TINY_P}"
+    texts = (f"{p:.{digits}g}" for digits in range(2, 17))
+    is_below = p < SIGNIFICANCE
+    return next((text for text in texts if (float(text) < SIGNIFICANCE) == is_below), repr(p))
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as people say it: ``45 s``, ``12 min 05 s``, ``3 h 20 min``."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
 def counted(count: int, noun: str) -> str:
     """Return such as ``1 thread`` or ``4 threads``."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
@@ -61,6 +90,44 @@ def shortened(text: str, length: int) -> str:
         return text
     tail = length // 2
     return f"{text[: length - tail - 1]}…{text[-tail:]}"
+
+
+def shortened_apart(names: Sequence[str], length: int) -> tuple[str, ...]:
+    """Return the names, cut where they are longer than ``length``, different ones differently.
+
+    Those that would look alike are cut at their ends, and show what tells them apart; where that
+    does not do, all are numbered.
+    """
+    texts = {name: shortened(name, length) for name in names}
+    for text in dict.fromkeys(texts.values()):
+        alike = [name for name, other in texts.items() if other == text]
+        if len(alike) > 1:
+            texts.update(zip(alike, _cut_at_ends(alike, length), strict=True))
+    if len(set(texts.values())) < len(texts):
+        numbers = {name: f" {number}" for number, name in enumerate(texts, start=1)}
+        texts = {name: shortened(name, length - len(no)) + no for name, no in numbers.items()}
+    return tuple(texts[name] for name in names)
+
+
+def _cut_at_ends(names: Sequence[str], length: int) -> list[str]:
+    """Cut off what all begin with, at a word if that does, and else what all end with too."""
+    begin = _common_start(names)
+    rests = [name[len(begin) :] for name in names]
+    end = _common_start([rest[::-1] for rest in rests])
+    word = re.sub(r"[^\W_]*$", "", begin)
+    texts: list[str] = []
+    for head, tail in ((word, ""), (begin, ""), (begin, end)):
+        marks = "…" if head else "", "…" if tail else ""
+        inner = [name[len(head) : len(name) - len(tail)] for name in names]
+        texts = [shortened(text.join(marks), length) for text in inner]
+        if len(set(texts)) == len(texts):
+            break
+    return texts
+
+
+def _common_start(texts: Sequence[str]) -> str:
+    alike = takewhile(lambda letters: len(set(letters)) == 1, zip(*texts, strict=False))
+    return "".join(letters[0] for letters in alike)
 
 
 def minute(started: str) -> str:

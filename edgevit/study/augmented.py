@@ -8,11 +8,11 @@ import numpy as np
 from PIL import Image
 
 from edgevit.data.dataset import Dataset
-from edgevit.errors import InputError, MissingDependencyError, UnreadableImageError
+from edgevit.errors import InputError, MissingDependencyError
 from edgevit.pages import words
-from edgevit.pages.gallery import EDGE, picture
+from edgevit.pages.gallery import EDGE, Gallery, picture, placeholder
 from edgevit.pages.markup import Html, element, join
-from edgevit.preprocessing import Pixels, Preprocessing
+from edgevit.preprocessing import Pixels
 from edgevit.study.study import StudiedModel
 from edgevit.training import augmentation, pipeline
 from edgevit.training.backend import load_tensorflow
@@ -101,8 +101,9 @@ def _group(
         text = "No augmentation: each photo was shown as it is in every epoch."
         return join([heading, element("p", text)])
     model = max(models, key=lambda item: int(np.prod(item.run.record.spec.input_shape)))
+    gallery = Gallery(dataset, "train", model.run.record.spec.preprocessing)
     try:
-        rows = [_row(model, index, dataset) for index in photos]
+        rows = [_row(model, index, dataset.classes, gallery) for index in photos]
     except (MissingDependencyError, InputError) as error:
         text = f"Augmented by {words.listed(names)}; no example can be shown here: {error}."
         return join([heading, element("p", text)])
@@ -124,27 +125,21 @@ def _said(model: StudiedModel, names: Sequence[str]) -> str:
     return text
 
 
-def _row(model: StudiedModel, index: int, dataset: Dataset) -> Html:
-    split = dataset.split("train")
-    photo = split.photos[index]
-    name = dataset.classes[photo.label]
-    pixels = _pixels(dataset, index, model.run.record.spec.preprocessing)
-    changed = variants(model, pixels, index, len(split.photos), VARIANTS)
-    figures = [_figure(pixels, f"A training photo of {name}", "as it is")]
-    figures += [
-        _figure(image, f"The same photo in epoch {epoch}", f"epoch {epoch}")
-        for epoch, image in enumerate(changed, start=1)
-    ]
+def _row(model: StudiedModel, index: int, classes: Sequence[str], gallery: Gallery) -> Html:
+    name = classes[gallery.photos[index].label]
+    alt = f"A training photo of {name}"
+    pixels = gallery.pixels(index)
+    if pixels is None:
+        figures = [element("figure", placeholder(alt), element("figcaption", "gone"))]
+    else:
+        changed = variants(model, pixels, index, len(gallery.photos), VARIANTS)
+        figures = [_figure(pixels, alt, "as it is")]
+        figures += [
+            _figure(image, f"The same photo in epoch {epoch}", f"epoch {epoch}")
+            for epoch, image in enumerate(changed, start=1)
+        ]
     heading = element("h4", words.shortened(name, 60), title=name)
     return element("div", heading, element("div", *figures, class_="shots eight"), class_="sample")
-
-
-def _pixels(dataset: Dataset, index: int, preprocessing: Preprocessing) -> Pixels:
-    """Return a training photo as the model takes it, from its file or else from the cache."""
-    try:
-        return preprocessing.pixels(dataset.photo_path(dataset.split("train").photos[index]))
-    except UnreadableImageError:
-        return np.asarray(dataset.pixels("train", preprocessing)[index])
 
 
 def _figure(pixels: Pixels, alt: str, caption: str) -> Html:

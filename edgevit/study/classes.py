@@ -10,9 +10,11 @@ import numpy as np
 from edgevit.metrics import top_k
 from edgevit.pages import words
 from edgevit.pages.axes import Axis, tick_text
+from edgevit.pages.legend import key
 from edgevit.pages.markup import Html, element, escape, join
 from edgevit.pages.tables import Cell, Column, Row, table
-from edgevit.study.marks import colour, key, mark, meter, swatch
+from edgevit.study.counts import NARROW, WIDE, Frame
+from edgevit.study.marks import colour, mark, meter, swatch
 from edgevit.study.overview import MAX_BARS, named
 from edgevit.study.study import Study
 
@@ -48,19 +50,6 @@ class ClassAccuracy:
     def spread(self) -> float | None:
         """Best minus worst model, 0–1; ``None`` without a test photo or with one model."""
         return max(self.known) - min(self.known) if len(self.known) > 1 else None
-
-
-@dataclass(frozen=True)
-class _Frame:
-    """Width of a drawing, of the room for names, and length of the names."""
-
-    width: float
-    left: float
-    name_length: int
-
-
-_WIDE = _Frame(1080, 240, 34)
-_NARROW = _Frame(340, 132, 17)
 
 
 def class_accuracies(study: Study) -> tuple[ClassAccuracy, ...]:
@@ -125,7 +114,7 @@ def _figure(study: Study, tested: Sequence[ClassAccuracy]) -> Html:
     items = [(swatch(series), name) for series, name in enumerate(names)]
     drawings = [
         element("div", _dots(shown, names, frame), class_=style)
-        for frame, style in ((_WIDE, "wide"), (_NARROW, "narrow"))
+        for frame, style in ((WIDE, "wide"), (NARROW, "narrow"))
     ]
     legend = element("div", key("Model", items), class_="legend")
     return element(
@@ -133,18 +122,19 @@ def _figure(study: Study, tested: Sequence[ClassAccuracy]) -> Html:
     )
 
 
-def _dots(shown: Sequence[ClassAccuracy], names: Sequence[str], frame: _Frame) -> Html:
+def _dots(shown: Sequence[ClassAccuracy], names: Sequence[str], frame: Frame) -> Html:
     # Equal accuracies are common: each model has a height of its own within a class's line.
     step = max(3.5, min(7.0, 24.0 / len(names)))
     row = 12.0 + step * (len(names) - 1)
     height = _TOP + row * len(shown) + _BOTTOM
     lowest = 100 * min(share for item in shown for share in item.known)
     axis = Axis(min(90.0, 10 * (lowest // 10)), 100.0, frame.left, frame.width - 14)
-    parts = [
-        part
-        for place, item in enumerate(shown)
-        for part in _line(item, names, _TOP + row * (place + 0.5), step, axis, frame)
-    ]
+    texts = words.shortened_apart([item.name for item in shown], frame.name_length)
+    parts = []
+    for place, (item, text) in enumerate(zip(shown, texts, strict=True)):
+        y = _TOP + row * (place + 0.5)
+        parts.append(_name(item, text, frame.left - 10, y + 4))
+        parts += _marks(item, names, y, step, axis)
     middle = (axis.start + axis.end) / 2
     return element(
         "svg",
@@ -166,12 +156,14 @@ def _grid(axis: Axis, bottom: float) -> Iterator[Html]:
         yield element("text", tick_text(value), class_="tick mid", x=x, y=bottom + 15)
 
 
-def _line(
-    item: ClassAccuracy, names: Sequence[str], y: float, step: float, axis: Axis, frame: _Frame
-) -> Iterator[Html]:
-    text = words.shortened(item.name, frame.name_length)
+def _name(item: ClassAccuracy, text: str, x: float, y: float) -> Html:
     title = f"{item.name}, {words.counted(item.photo_count, 'test photo')}"
-    yield element("text", element("title", title), text, class_="end", x=frame.left - 10, y=y + 4)
+    return element("text", element("title", title), text, class_="end", x=x, y=y)
+
+
+def _marks(
+    item: ClassAccuracy, names: Sequence[str], y: float, step: float, axis: Axis
+) -> Iterator[Html]:
     low, high = (axis(100 * share) for share in (min(item.known), max(item.known)))
     yield element("line", class_="range", x1=axis.start, x2=axis.end, y1=y, y2=y)
     if high > low:
@@ -185,10 +177,11 @@ def _line(
 def _table(study: Study, accuracies: Sequence[ClassAccuracy]) -> Html:
     several = len(study.models) > 1
     rows = [Row(list(_cells(item, several))) for item in accuracies]
+    names = words.shortened_apart([model.name for model in study.models], 24)
     columns = [
         Column("Class", is_numeric=False),
         Column("Test photos"),
-        *(Column(words.shortened(model.name, 24), "top-1, %") for model in study.models),
+        *(Column(name, "top-1, %") for name in names),
     ]
     if several:
         columns.append(Column("Spread", "points"))

@@ -10,30 +10,37 @@ import numpy as np
 from edgevit.metrics import Labels
 from edgevit.pages import words
 from edgevit.pages.axes import Axis, tick_text
+from edgevit.pages.legend import icon, key
 from edgevit.pages.markup import Html, element
-from edgevit.study.marks import icon, key
 
 # CSS classes of the parts of a bar, from left to right.
 _PARTS = (("train", "training"), ("val", "validation"), ("test", "test"))
 _ROW = 18.0
 _BAR = 12.0
 _TOP = 6.0
+# Room for a number behind the longest bar.
+_RIGHT = 46.0
 _MOST_BINS = 24
+_HISTOGRAM_HEIGHT = 190.0
 
 
 @dataclass(frozen=True)
-class _Frame:
-    """Width of a drawing, of the room for names and of that for numbers, pixels."""
+class Frame:
+    """A drawing with a line for each class.
+
+    Attributes:
+        width: Of the drawing, pixels.
+        left: Room for the names, pixels.
+        name_length: Characters after which a name is cut.
+    """
 
     width: float
     left: float
     name_length: int
-    right: float = 46.0
 
 
-_WIDE = _Frame(1080, 240, 34)
-_NARROW = _Frame(340, 132, 17)
-_HISTOGRAM_HEIGHT = 190.0
+WIDE = Frame(1080, 240, 34)
+NARROW = Frame(340, 132, 17)
 
 
 def split_legend() -> Html:
@@ -52,10 +59,9 @@ def class_bars(classes: Sequence[str], counts: Labels) -> list[Html]:
         classes: Names.
         counts: ``int64 [classes, splits]``.
     """
-    name = "Photos of each class, by split"
     return [
-        element("div", _bars(classes, counts, frame, name), class_=style)
-        for frame, style in ((_WIDE, "wide"), (_NARROW, "narrow"))
+        element("div", _bars(classes, counts, frame), class_=style)
+        for frame, style in ((WIDE, "wide"), (NARROW, "narrow"))
     ]
 
 
@@ -67,21 +73,22 @@ def count_histogram(totals: Labels) -> list[Html]:
     """
     return [
         element("div", _histogram(totals, frame), class_=style)
-        for frame, style in ((_WIDE, "wide"), (_NARROW, "narrow"))
+        for frame, style in ((WIDE, "wide"), (NARROW, "narrow"))
     ]
 
 
-def _bars(classes: Sequence[str], counts: Labels, frame: _Frame, name: str) -> Html:
-    axis = Axis(0.0, max(1.0, float(counts.sum(axis=1).max())), frame.left, _right(frame))
+def _bars(classes: Sequence[str], counts: Labels, frame: Frame) -> Html:
+    axis = Axis(0.0, max(1.0, float(counts.sum(axis=1).max())), frame.left, frame.width - _RIGHT)
     height = _TOP + _ROW * len(classes) + 20
+    texts = words.shortened_apart(classes, frame.name_length)
     rows = [
         part
-        for row, (text, parts) in enumerate(zip(classes, counts.tolist(), strict=True))
-        for part in _bar(text, parts, _TOP + _ROW * row, axis, frame)
+        for row, (name, text, parts) in enumerate(zip(classes, texts, counts.tolist(), strict=True))
+        for part in _bar(name, text, parts, _TOP + _ROW * row, axis, frame)
     ]
     return element(
         "svg",
-        element("title", name),
+        element("title", "Photos of each class, by split"),
         *_grid(axis, height - 20, frame),
         *rows,
         viewBox=f"0 0 {frame.width:g} {height:g}",
@@ -91,9 +98,10 @@ def _bars(classes: Sequence[str], counts: Labels, frame: _Frame, name: str) -> H
     )
 
 
-def _bar(name: str, parts: Sequence[int], y: float, axis: Axis, frame: _Frame) -> Iterator[Html]:
+def _bar(
+    name: str, text: str, parts: Sequence[int], y: float, axis: Axis, frame: Frame
+) -> Iterator[Html]:
     baseline = y + _ROW / 2 + 4
-    text = words.shortened(name, frame.name_length)
     yield element("text", element("title", name), text, class_="end", x=frame.left - 8, y=baseline)
     begun = 0
     for (style, spoken), count in zip(_PARTS, parts, strict=True):
@@ -112,14 +120,14 @@ def _bar(name: str, parts: Sequence[int], y: float, axis: Axis, frame: _Frame) -
     yield element("text", f"{begun:,}", class_="tick", x=axis(begun) + 6, y=baseline)
 
 
-def _grid(axis: Axis, bottom: float, frame: _Frame) -> Iterator[Html]:
-    for value in _whole(axis.ticks(6 if frame is _WIDE else 3)):
+def _grid(axis: Axis, bottom: float, frame: Frame) -> Iterator[Html]:
+    for value in _whole(axis.ticks(6 if frame is WIDE else 3)):
         x = axis(value)
         yield element("line", class_="grid", x1=x, x2=x, y1=_TOP, y2=bottom)
         yield element("text", tick_text(value), class_="tick mid", x=x, y=bottom + 14)
 
 
-def _histogram(totals: Labels, frame: _Frame) -> Html:
+def _histogram(totals: Labels, frame: Frame) -> Html:
     low, high = int(totals.min()), int(totals.max())
     # Whole numbers of photos a bin.
     step = max(1, -(-(high - low + 1) // _MOST_BINS))
@@ -133,7 +141,7 @@ def _histogram(totals: Labels, frame: _Frame) -> Html:
         y = y_axis(value)
         parts.append(element("line", class_="grid", x1=46, x2=frame.width - 12, y1=y, y2=y))
         parts.append(element("text", tick_text(value), class_="tick end", x=40, y=y + 4))
-    shown = -(-len(heights) // (12 if frame is _WIDE else 6))
+    shown = -(-len(heights) // (12 if frame is WIDE else 6))
     for index, (edge, count) in enumerate(zip(edges.tolist(), heights, strict=False)):
         left, right, y = x_axis(edge), x_axis(edge + step), y_axis(count)
         photos = f"{edge:,}" if step == 1 else f"{edge:,}–{edge + step - 1:,}"
@@ -169,7 +177,3 @@ def _histogram(totals: Labels, frame: _Frame) -> Html:
 
 def _whole(values: Sequence[float]) -> list[float]:
     return [value for value in values if value == int(value)]
-
-
-def _right(frame: _Frame) -> float:
-    return frame.width - frame.right

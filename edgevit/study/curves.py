@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from edgevit.pages import words
 from edgevit.pages.axes import Axis, tick_text
+from edgevit.pages.legend import icon, key
 from edgevit.pages.markup import Html, element, join
 from edgevit.pages.tables import Cell, Column, Row, table
-from edgevit.study.marks import RADIUS, colour, icon, key, meter, swatch
+from edgevit.study.marks import RADIUS, colour, meter, swatch
 from edgevit.study.plot import (
     ACCURACY,
     LOSS,
@@ -162,6 +163,6 @@ def _machines(models: Sequence[StudiedModel]) -> str:
     if len(devices) < 2:
         return ""
     return (
-        f"Not all runs come from one machine ({words.listed(devices)}): their times say as much "
-        "of the machines as of the models."
+        f"Different processors, as far as the runs say ({words.listed(devices)}): the times say as "
+        "much of the processors as of the models."
     )

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from edgevit.pages.axes import COLOURS
+from edgevit.pages.legend import ICON_PIXELS, icon
 from edgevit.pages.markup import Html, element
 
 RADIUS = 4.0
-_SWATCH = 18.0
 # Corners from the centre, in units of the radius. The first of each colour is a circle.
 _SHAPES: tuple[tuple[tuple[float, float], ...], ...] = (
     (),
@@ -48,31 +46,7 @@ def mark(series: int, x: float, y: float, title: str, *, radius: float = RADIUS)
 
 def swatch(series: int) -> Html:
     """Return a model's mark as a picture of its own, for legends and headings."""
-    return icon(mark(series, _SWATCH / 2, _SWATCH / 2, "", radius=RADIUS + 1))
-
-
-def icon(content: Html) -> Html:
-    """Return an SVG of 18×18 pixels that says nothing which is not written beside it."""
-    return element(
-        "svg",
-        content,
-        viewBox=f"0 0 {_SWATCH:g} {_SWATCH:g}",
-        width=_SWATCH,
-        height=_SWATCH,
-        aria_hidden="true",
-        class_="swatch",
-    )
-
-
-def key(heading: str, items: Sequence[tuple[Html, str]]) -> Html:
-    """Return a part of a legend.
-
-    Args:
-        heading: What is told apart.
-        items: Picture and text of each.
-    """
-    entries = [element("li", picture, text) for picture, text in items]
-    return element("div", element("h4", heading), element("ul", *entries))
+    return icon(mark(series, ICON_PIXELS / 2, ICON_PIXELS / 2, "", radius=RADIUS + 1))
 
 
 def meter(share: float, width: float, style: str) -> Html:

@@ -34,7 +34,7 @@ def overview(dataset: Dataset, gallery_of: Callable[[SplitName], Gallery]) -> Ht
         *_warnings(dataset, counts),
         _facts(dataset, counts),
         element("h3", "Photos per split"),
-        _split_table(dataset, counts),
+        _split_table(counts),
         element("h3", "Photos per class"),
         *_class_counts(dataset, counts),
         element("h3", "Training photos"),
@@ -129,7 +129,7 @@ def _kind(reason: str) -> str:
     return _DETAIL.sub("", reason)
 
 
-def _split_table(dataset: Dataset, counts: Labels) -> Html:
+def _split_table(counts: Labels) -> Html:
     total = int(counts.sum())
     rows = []
     for index, split in enumerate(SPLITS):

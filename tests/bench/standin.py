@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from edgevit import documents
 from edgevit.bundle import (
     LABELS_FILE,
     BundleRecord,
@@ -19,21 +17,12 @@ from edgevit.bundle import (
     render_labels,
     write_bundle,
 )
-from edgevit.data.dataset import (
-    DATASET_FILE,
-    KIND,
-    PHOTOS_FILE,
-    SCHEMA_VERSION,
-    SPLITS,
-    Dataset,
-    DatasetRecord,
-    Photo,
-    render_photos,
-)
-from edgevit.preprocessing import Preprocessing
+from edgevit.data.dataset import SPLITS, Dataset, SplitName
+from edgevit.preprocessing import Pixels, Preprocessing
 from edgevit.run import WEIGHTS_FILE, Run
 from edgevit.spec import ModelSpec
-from edgevit.storage import record_of, sha256_of_file
+from edgevit.storage import record_of
+from tests.datasets import Counts, write_dataset
 from tests.records import finish_run
 
 COLOURS = ("blue", "green", "red")
@@ -94,35 +83,19 @@ def make_dataset(
     val_photos_per_colour: int = 1,
     *,
     colours: tuple[str, ...] = COLOURS,
-    draw: Callable[[str, int], np.ndarray[Any, np.dtype[np.uint8]]] = photo_of,
+    draw: Callable[[str, int], Pixels] = photo_of,
 ) -> Dataset:
     """Write a data set of colour photos, drawn from the colour and a seed."""
-    counts = {
+    counts: Counts = {
         "train": TRAIN_PHOTOS_PER_COLOUR,
         "val": val_photos_per_colour,
         "test": TEST_PHOTOS_PER_COLOUR,
     }
-    photos = []
-    for split in SPLITS:
-        for label, colour in enumerate(colours):
-            for number in range(counts[split]):
-                path = root / "photos" / f"{split}-{colour}-{number}.png"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                seed = 1000 * SPLITS.index(split) + number
-                Image.fromarray(draw(colour, seed)).save(path)
-                sha256 = sha256_of_file(path)
-                photos.append(Photo(sha256, split, label, str(path.relative_to(root))))
-    (root / PHOTOS_FILE).write_bytes(render_photos(photos, colours))
-    record = DatasetRecord(
-        classes=colours,
-        source="stand-in",
-        split_rule="by hand",
-        seed=0,
-        skipped=(),
-        files={PHOTOS_FILE: record_of(root / PHOTOS_FILE)},
-    )
-    documents.write(root / DATASET_FILE, KIND, SCHEMA_VERSION, record)
-    return Dataset.load(root)
+
+    def draw_photo(label: int, split: SplitName, number: int) -> Pixels:
+        return draw(colours[label], 1000 * SPLITS.index(split) + number)
+
+    return write_dataset(root, dict.fromkeys(colours, counts), draw_photo, source="stand-in")
 
 
 def make_run(root: Path, dataset: Dataset, wrong: int = 1) -> Run:

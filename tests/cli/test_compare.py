@@ -133,6 +133,15 @@ def test_class_is_unknown_when_it_has_no_test_photo(tmp_path: Path, capsys: Capt
     assert "\nWithout a test photo, so unknown: 1 (red)\n" in capsys.readouterr().out
 
 
+def test_numbers_are_printed_when_the_photos_are_gone(
+    run: Run, other: Run, dataset: Dataset, capsys: Captured
+) -> None:
+    shutil.rmtree(dataset.root / "photos")
+    assert main(["compare", str(run.root), str(other.root)]) == 0
+    assert "difference  +58.33 (" in capsys.readouterr().out
+    assert Path("compare.html").read_text(encoding="utf-8").count("(the photo is gone)") == 7
+
+
 def test_compare_warns_when_one_model_learned_from_other_photos(
     bundle: Path, dataset: Dataset, tmp_path: Path, capsys: Captured
 ) -> None:

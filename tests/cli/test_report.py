@@ -89,8 +89,8 @@ def test_report_returns_2_when_a_result_has_no_row(capsys: pytest.CaptureFixture
 
 def test_report_returns_2_when_the_output_is_an_input(capsys: pytest.CaptureFixture[str]) -> None:
     before = Path("pi.json").read_bytes()
-    line = refusal(["pi.json", "-o", "./pi.json", "--force"], capsys)
-    assert "is one of the results" in line
+    for options in (["-o", "./pi.json"], ["--markdown", "./pi.json", "--force"]):
+        assert "is one of the results" in refusal(["pi.json", *options], capsys)
     assert Path("pi.json").read_bytes() == before
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edgevit.bench.evaluation import DatasetPhotos
-from edgevit.bundle import BUNDLE_FILE
+from edgevit.bundle import BUNDLE_FILE, Bundle, write_bundle
 from edgevit.compare.candidates import (
     Candidate,
     answers,
@@ -87,6 +87,28 @@ def test_parameters_are_counted_when_the_architecture_is_known(bundle: Path) -> 
         candidate.parameter_count
         == ARCHITECTURES.get("vit-tiny").parameter_counts(candidate.spec).total
     )
+
+
+@pytest.mark.parametrize(
+    ("sha256", "of_images", "expected"),
+    [
+        (None, None, ()),
+        ("0" * 64, None, None),
+        ("0" * 64, ("1" * 64,), ("1" * 64,)),
+    ],
+)
+def test_calibration_is_unknown_when_a_calibrated_bundle_does_not_say(
+    bundle: Path,
+    sha256: str | None,
+    of_images: tuple[str, ...] | None,
+    expected: tuple[str, ...] | None,
+) -> None:
+    record = Bundle.load(bundle).record
+    source = dataclasses.replace(
+        record.source, calibration_sha256=sha256, calibration_image_sha256=of_images
+    )
+    write_bundle(bundle, dataclasses.replace(record, source=source))
+    assert load_candidate(bundle).calibration_image_sha256 == expected
 
 
 def test_loading_is_refused_when_a_file_was_changed(bundle: Path) -> None:
@@ -272,4 +294,8 @@ def test_sizes_and_calibration_are_told_when_they_matter(
     assert cautions(first, seeing(calibrated, height=8, width=8), photos) == (
         "Each model sees the photos at its own size: colours at 16×16 and other at 8×8",
         "other was calibrated on 2 of these 12 photos",
+    )
+    unknown = dataclasses.replace(second, calibration_image_sha256=None)
+    assert cautions(first, unknown, photos) == (
+        "other does not say which photos it was calibrated on: they may be among these",
     )

@@ -82,6 +82,25 @@ def test_pictures_come_from_the_cache_when_the_photos_are_gone(tmp_path: Path) -
     assert len(pictures(outline_of(build_comparison_page(pair)))) == 7
 
 
+def test_placeholders_stand_for_the_photos_when_they_are_gone_everywhere(tmp_path: Path) -> None:
+    pair = make_pair(tmp_path)
+    shutil.rmtree(pair.dataset.root / "photos")
+    outline = outline_of(build_comparison_page(pair))
+    alts = [str(picture["alt"]) for picture in pictures(outline)]
+    assert len(alts) == 7
+    assert all(alt.endswith(" (the photo is gone)") for alt in alts)
+
+
+def test_headings_differ_when_long_names_differ_in_their_middle(tmp_path: Path) -> None:
+    names = (f"{30 * 'a'}-one-{30 * 'b'}", f"{30 * 'a'}-two-{30 * 'b'}")
+    texts = outline_of(build_comparison_page(make_pair(tmp_path, names=names))).texts
+    short = [f"…{middle}-{10 * 'b'}…{16 * 'b'}" for middle in ("one", "two")]
+    for name in short:
+        assert name in texts
+        # In the table of who is right.
+        assert {f"{short[0]} right", f"{short[0]} wrong", short[1]} <= set(texts)
+
+
 def test_page_counts_what_it_does_not_show_when_there_are_many(pair: SideBySide) -> None:
     every = pair.comparison.disagreements * 10
     comparison = dataclasses.replace(pair.comparison, disagreements=every)

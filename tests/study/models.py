@@ -10,28 +10,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from edgevit import documents
-from edgevit.data.dataset import (
-    DATASET_FILE,
-    KIND,
-    PHOTOS_FILE,
-    SCHEMA_VERSION,
-    SPLITS,
-    Dataset,
-    DatasetRecord,
-    Photo,
-    SkippedFile,
-    SplitName,
-    render_photos,
-)
+from edgevit.data.dataset import SPLITS, Dataset, SkippedFile, SplitName
 from edgevit.metrics import Scores
 from edgevit.pages.gallery import Gallery
-from edgevit.preprocessing import Preprocessing
+from edgevit.preprocessing import Pixels, Preprocessing
 from edgevit.run import WEIGHTS_FILE
 from edgevit.spec import ModelSpec, ParameterCounts
-from edgevit.storage import record_of, sha256_of_file
 from edgevit.study.study import Layer, StudiedModel, Study
 from edgevit.training.history import EpochRow
+from tests.datasets import Counts, write_dataset
 from tests.records import finish_run
 
 SIZE = 16
@@ -45,30 +32,18 @@ def make_dataset(
     skipped: Sequence[SkippedFile] = (),
 ) -> Dataset:
     """Write photos of noise: so many for training, validation and test of each class."""
-    classes = tuple(counts)
-    (root / "photos").mkdir(parents=True)
-    photos = []
-    for place, split in enumerate(SPLITS):
-        for label, name in enumerate(classes):
-            for number in range(counts[name][place]):
-                noise = np.random.default_rng([label, place, number]).integers(0, 120, (4, 4, 3))
-                noise[:, :, label % 3] += 130
-                path = root / "photos" / f"{split}-{label}-{number}.png"
-                picture = Image.fromarray(noise.astype(np.uint8))
-                picture.resize((SIZE, SIZE), Image.Resampling.BILINEAR).save(path)
-                sha256 = sha256_of_file(path)
-                photos.append(Photo(sha256, split, label, str(path.relative_to(root))))
-    (root / PHOTOS_FILE).write_bytes(render_photos(photos, classes))
-    record = DatasetRecord(
-        classes=classes,
-        source="noise",
-        split_rule="by hand",
-        seed=0,
-        skipped=tuple(skipped),
-        files={PHOTOS_FILE: record_of(root / PHOTOS_FILE)},
-    )
-    documents.write(root / DATASET_FILE, KIND, SCHEMA_VERSION, record)
-    return Dataset.load(root)
+
+    def draw_noise(label: int, split: SplitName, number: int) -> Pixels:
+        random = np.random.default_rng([label, SPLITS.index(split), number])
+        noise = random.integers(0, 120, (4, 4, 3))
+        noise[:, :, label % 3] += 130
+        picture = Image.fromarray(noise.astype(np.uint8))
+        return np.asarray(picture.resize((SIZE, SIZE), Image.Resampling.BILINEAR))
+
+    by_split: dict[str, Counts] = {
+        name: dict(zip(SPLITS, of_class, strict=True)) for name, of_class in counts.items()
+    }
+    return write_dataset(root, by_split, draw_noise, source="noise", skipped=skipped)
 
 
 def history_of(

@@ -96,6 +96,18 @@ def test_photos_come_from_the_cache_when_their_files_are_gone(photos: Dataset) -
     assert augmented_examples([model(photos, "b/a", ("flip",))], photos) == before
 
 
+def test_photo_is_not_shown_when_its_file_was_changed(photos: Dataset) -> None:
+    first = photos.photos[0]
+    photos.photo_path(first).write_bytes(photos.photo_path(photos.photos[-1]).read_bytes())
+    page = augmented_examples([model(photos, "a", ("flip",))], photos)
+    assert page is not None
+    alts = [given["alt"] for tag, given in outline_of(page).seen if tag == "img"]
+    assert alts[0] == "A training photo of cat (the photo is gone)"
+    # The other photo has its variants.
+    assert alts[1] == "A training photo of dog"
+    assert len(alts) == 1 + 1 + VARIANTS
+
+
 def test_words_replace_the_pictures_when_tensorflow_is_missing(
     photos: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:

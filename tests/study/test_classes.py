@@ -78,6 +78,17 @@ def test_plot_shows_the_hardest_classes_when_one_model_has_many(tmp_path: Path) 
     assert "<title>class 43, 1 test photo" in page[: page.index("</figure>")]
 
 
+def test_headings_and_lines_differ_when_names_differ_in_their_middle(tmp_path: Path) -> None:
+    names = [f"{20 * 'a'}-{middle}-{20 * 'b'}" for middle in ("one", "two")]
+    dataset = make_dataset(tmp_path / "data", dict.fromkeys(names, (1, 0, 1)))
+    study = make_study(tmp_path / "runs", dataset, {name: [0, 1] for name in names})
+    texts = set(outline_of(class_table(study)).texts)
+    for middle in ("one", "two"):
+        heading = f"…{middle}-{6 * 'b'}…{12 * 'b'}"
+        wide, narrow = f"…{middle}-{20 * 'b'}", f"…{middle}-{3 * 'b'}…{8 * 'b'}"
+        assert {heading, wide, narrow} <= texts
+
+
 def test_names_are_shown_as_they_are_when_they_look_like_markup(tmp_path: Path) -> None:
     name = "<i>x</i>&" + 40 * "y"
     dataset = make_dataset(tmp_path / "data", {name: (1, 0, 1), "b": (1, 0, 1)})

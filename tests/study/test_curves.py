@@ -158,14 +158,35 @@ def test_median_leaves_out_the_first_epoch_when_there_are_more(
     page = epoch_times([model(tmp_path, photos, "slow start", history)])
     # 12 training photos in 3 s.
     assert "3.00 4.00 100 4 1.82" in " ".join(re.findall(r"[\d.]+(?=<)", page))
-    assert "one machine" not in outline_of(page).text()
+    assert "processors" not in outline_of(page).text()
 
 
-def test_machines_are_named_when_runs_come_from_several(tmp_path: Path, photos: Dataset) -> None:
+def test_processors_are_named_when_runs_say_different_ones(tmp_path: Path, photos: Dataset) -> None:
     history = history_of([1.0, 0.5])
     models = [model(tmp_path, photos, device, history, device) for device in ("an H100", "a Pi")]
     for page in (epoch_times(models), training_curves(models)):
-        assert "(a Pi and an H100)" in outline_of(page).text()
+        assert (
+            "Different processors, as far as the runs say (a Pi and an H100): the times"
+            in outline_of(page).text()
+        )
+
+
+def test_end_labels_differ_when_names_differ_in_their_middle(
+    tmp_path: Path, photos: Dataset
+) -> None:
+    names = [f"vit-scratch-{kind}" for kind in ("72px-100epochs", "32px-100epochs")]
+    models = [
+        model(tmp_path, photos, name, history_of([2.0, last]))
+        for name, last in zip(names, (1.0, 0.1), strict=True)
+    ]
+    labels = re.findall(r"</title>([^<]+)</text>", training_curves(models))
+    # Loss and accuracy, by epoch and by time, wide and narrow.
+    assert {text: labels.count(text) for text in labels} == {
+        "…72px-100epochs": DRAWINGS // 2,
+        "…32px-100epochs": DRAWINGS // 2,
+        "…72px…epochs": DRAWINGS // 2,
+        "…32px…epochs": DRAWINGS // 2,
+    }
 
 
 def test_names_are_shown_as_they_are_when_they_look_like_markup(

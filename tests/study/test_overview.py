@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -99,6 +100,25 @@ def test_overview_counts_reasons_when_files_were_left_out(tmp_path: Path) -> Non
     ):
         assert expected in text
     assert "y.jpg" not in text
+
+
+def test_overview_shows_placeholders_when_the_photos_are_gone(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / "data", {"cat": (2, 0, 1), "dog": (1, 0, 1)})
+    for photo in dataset.photos[1:]:
+        dataset.photo_path(photo).unlink()
+    page = overview_of(dataset)
+    assert pictures(page) == [
+        "A training photo of cat",
+        "A training photo of cat (the photo is gone)",
+        "A training photo of dog (the photo is gone)",
+    ]
+
+
+def test_class_names_differ_in_the_chart_when_they_differ_in_their_middle(tmp_path: Path) -> None:
+    names = [f"{40 * 'a'} {middle} {40 * 'b'}" for middle in ("one", "two")]
+    page = overview_of(make_dataset(tmp_path / "data", dict.fromkeys(names, (1, 0, 0))))
+    bars = re.findall(r"</title>(….*?)</text>", page)
+    assert len(set(bars)) == len(bars) == 4  # wide and narrow
 
 
 def test_names_are_shown_as_they_are_when_they_are_long_or_look_like_markup(

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from safetensors.numpy import save_file
 
 from edgevit.errors import InputError
 from edgevit.models.registry import ARCHITECTURES
+from edgevit.run import WEIGHTS_FILE
 from edgevit.study.study import layers_of, studied_model
+from edgevit.training.history import HISTORY_FILE, write_csv
 from tests.study.models import make_dataset, make_model, sure_of
 
 pytest.importorskip("tensorflow")
@@ -25,16 +30,10 @@ def test_layers_add_up_to_the_parameters_when_a_model_is_listed(name: str, size:
     assert layers[-1].shape == (5,)
 
 
-def test_studied_model_is_refused_when_its_weights_are_of_another_model(tmp_path: object) -> None:
-    from pathlib import Path
-
-    from safetensors.numpy import save_file
-
-    from edgevit.run import WEIGHTS_FILE
-
-    root = Path(str(tmp_path))
-    dataset = make_dataset(root / "data")
-    made = make_model(root / "a", dataset, sure_of([0] * 9, 3))
+def test_studied_model_is_refused_when_its_weights_are_of_another_model(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / "data")
+    made = make_model(tmp_path / "a", dataset, sure_of([0] * 9, 3))
+    write_csv(made.run.root / HISTORY_FILE, made.history)
     save_file({}, made.run.root / WEIGHTS_FILE)
     with pytest.raises(InputError, match="are not those of a vit-tiny"):
         studied_model(made.run, dataset)

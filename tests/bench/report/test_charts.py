@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from itertools import combinations
 
@@ -54,3 +55,16 @@ def test_charts_are_apart_when_rows_were_scored_on_other_photos() -> None:
     page = build_page(report)
     assert page.count('<figure class="scatter">') == 2
     assert "On the photos of data/dogs" in page
+
+
+def test_labels_differ_when_names_differ_in_their_middle() -> None:
+    names = [f"{20 * 'a'}-{middle}-{20 * 'b'}" for middle in ("one", "two")]
+    rows = [
+        row(name, p50_ms=p50_ms, accuracy=scored(newly_wrong=wrong))
+        for name, p50_ms, wrong in zip(names, (10.0, 90.0), (60, 0), strict=True)
+    ]
+    page = build_page(merge([result(*rows)]))
+    labels = re.findall(r'<text class="label[^>]*>(….*?)</text>', page)
+    # Wide and narrow.
+    assert sorted({label[:4] for label in labels}) == ["…one", "…two"]
+    assert len(labels) == len(set(labels)) == 4
