@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -14,6 +16,9 @@ from edgevit.data.dataset import Dataset
 from edgevit.data.prepare import prepare
 from edgevit.preprocessing import Preprocessing
 from edgevit.run import Run
+
+if TYPE_CHECKING:
+    from tests.pages.browser import Browser
 
 # Tests share helpers as `tests.…`. At the end of the path, so that the repository's edgevit/
 # folder does not hide the installed package.
@@ -83,3 +88,18 @@ def bundle(tmp_path: Path, run: Run) -> Path:
     from tests.bench.standin import make_bundle
 
     return make_bundle(tmp_path / "exports" / "colours.tflite.fp32", run)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A headless Chromium; without one the tests that open a page are skipped."""
+    from tests.pages.browser import chromium, find_chromium
+
+    program = find_chromium()
+    if program is None:
+        pytest.skip(
+            "NO PAGE WAS TRIED IN A BROWSER: no Chromium here. Install Debian's chromium, or name "
+            "one in the variable CHROMIUM"
+        )
+    with chromium(program, tmp_path_factory.mktemp("profile")) as started:
+        yield started

@@ -3,7 +3,6 @@ from __future__ import annotations
 import dataclasses
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,15 +10,8 @@ import pytest
 from edgevit.compare.page import build_comparison_markdown, build_comparison_page
 from edgevit.compare.side_by_side import SideBySide
 from tests.compare.pairs import HOSTILE, make_pair
-from tests.pages.browser import Browser, chromium, find_chromium
+from tests.pages.browser import Browser
 from tests.pages.outline import Outline, outline_of
-
-PROGRAM = find_chromium()
-in_a_browser = pytest.mark.skipif(
-    PROGRAM is None,
-    reason="THE COMPARISON WAS NOT TRIED IN A BROWSER: no Chromium here. Install Debian's "
-    "chromium, or name one in the variable CHROMIUM",
-)
 
 
 @pytest.fixture(scope="module")
@@ -136,13 +128,6 @@ def test_markdown_has_the_result_the_classes_and_the_photos(pair: SideBySide) ->
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    assert PROGRAM is not None
-    with chromium(PROGRAM, tmp_path_factory.mktemp("profile")) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page whose names are too long for a phone and whose labels are markup."""
     names = ("first-" * 20, "other-" * 20)
@@ -152,7 +137,6 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@in_a_browser
 @pytest.mark.parametrize("width", [360, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_page_fits_and_is_quiet_when_it_is_opened(
@@ -169,7 +153,6 @@ def test_page_fits_and_is_quiet_when_it_is_opened(
     assert (len(colours), len(set(colours))) == (14, 2)
 
 
-@in_a_browser
 def test_untested_class_stays_last_when_the_classes_are_sorted(
     browser: Browser, page: Path
 ) -> None:

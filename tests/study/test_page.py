@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +13,10 @@ from edgevit.study.page import build_study_page
 from edgevit.study.study import Study
 from edgevit.study.writing import build_study_markdown, conclusion_lines, write_study
 from tests.bench.results import measurement, result, row
-from tests.pages.browser import Browser, chromium, find_chromium
+from tests.pages.browser import Browser
 from tests.pages.outline import outline_of
 from tests.study.models import make_dataset, make_study
 
-PROGRAM = find_chromium()
 HOSTILE = "<script>document.title = 'attacked'</script>"
 
 
@@ -152,14 +150,6 @@ def test_terminal_marks_the_winner_when_there_is_one(study: Study) -> None:
 def test_models_no_better_than_guessing_are_named_when_there_are_some(study: Study) -> None:
     text = outline_of(build_study_page(study)).text()
     assert "would be right for 33.3 % of them; b is not shown to be better." in text
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    if PROGRAM is None:
-        pytest.skip("THE STUDY WAS NOT TRIED IN A BROWSER: no Chromium here")
-    with chromium(PROGRAM, tmp_path_factory.mktemp("profile")) as started:
-        yield started
 
 
 def test_page_opens_alone_and_without_complaints_when_opened(

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,14 +10,7 @@ from edgevit.bench.protocol import SustainedMinute
 from edgevit.bench.report.entries import merge
 from edgevit.bench.report.page import build_page
 from tests.bench.results import PI, SERVER, cold_start, conditions, memory, result, row
-from tests.pages.browser import Browser, chromium, find_chromium
-
-PROGRAM = find_chromium()
-pytestmark = pytest.mark.skipif(
-    PROGRAM is None,
-    reason="THE REPORT WAS NOT TRIED IN A BROWSER: no Chromium here. Install Debian's chromium, or "
-    "name one in the variable CHROMIUM",
-)
+from tests.pages.browser import Browser
 
 ROWS = "#summary .sortable tbody tr"
 HEADINGS = "#summary .sortable thead th"
@@ -42,13 +34,6 @@ def heading(browser: Browser, text: str) -> int:
 
 def button(number: int) -> str:
     return f"{HEADINGS}:nth-child({number + 1}) button"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    assert PROGRAM is not None
-    with chromium(PROGRAM, tmp_path_factory.mktemp("profile")) as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
