@@ -204,7 +204,10 @@ def _placed(entry: ModelRecipe, folder: Path) -> ModelRecipe:
 def _as_fields(value: Any) -> Any:
     """Return the value with ``image_size`` for every key ``image-size``."""
     if isinstance(value, dict):
-        return {key.replace("-", "_"): _as_fields(item) for key, item in value.items()}
+        fields = {key.replace("-", "_"): _as_fields(item) for key, item in value.items()}
+        if len(fields) < len(value):
+            raise InputError(f"one of {', '.join(value)} is given twice, with - and with _")
+        return fields
     if isinstance(value, list):
         return [_as_fields(item) for item in value]
     return value

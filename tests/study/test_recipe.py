@@ -94,6 +94,7 @@ protocol = "full"
         ("[[model]", "mine.toml is no TOML"),
         ("[[model]]\nrun = 'b'\nseed = 0", "seed means nothing for the finished run b"),
         ("[[model]]\nmodel = 'a'\naugment = ['rotate']", "unknown augmentation 'rotate'"),
+        ("[[model]]\nmodel = 'a'\nbatch-size = 1\nbatch_size = 2", "with - and with _"),
         ("[[model]]\nmodel = 'a'\n[exports]\nthreads = []", "asked for, and no threads"),
         ("[[model]]\nmodel = 'a'\n[exports]\nprecisions = []", "asked for, and no precisions"),
     ],
