@@ -176,10 +176,12 @@ def same_processor(models: Sequence[StudiedModel]) -> bool:
 
 
 def _compiling(models: Sequence[StudiedModel]) -> str:
-    """Name the models whose only epoch compiled, where others had more."""
+    """Name the models whose only epoch compiled; the first of a process pays for TensorFlow too."""
     lone = [model.name for model in models if len(model.history) == 1]
-    if not lone or len(lone) == len(models):
+    if not lone or len(models) == 1:
         return ""
+    if len(lone) == len(models):
+        return "; each had one epoch, which compiled too: train longer to compare times"
     return f"; {words.listed(lone)} had one epoch, which compiled too"
 
 

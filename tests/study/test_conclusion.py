@@ -144,6 +144,9 @@ def test_only_epoch_is_said_to_have_compiled_when_others_had_more(
     more = make_model(tmp_path / "more", photos, answers)
     answer = asked(study_of(photos, [one, more]), "time per epoch").answer
     assert answer == "more: one takes 4.5 times as long; one had one epoch, which compiled too"
+    other = make_model(tmp_path / "o", photos, answers, history=history_of([1.0], seconds=[3.0]))
+    answer = asked(study_of(photos, [one, other]), "time per epoch").answer
+    assert answer.startswith("o: one takes 3.0 times as long; each had one epoch, which compiled")
 
 
 def test_nearly_equal_counts_have_no_winner_when_compared(photos: Dataset, tmp_path: Path) -> None:
