@@ -195,7 +195,7 @@ def require_plain_name(name: str) -> None:
     Raises:
         InputError: if the name is empty, hidden, or leads elsewhere.
     """
-    if not name or name.startswith(".") or Path(name).name != name:
+    if not name.isprintable() or not name or name.startswith(".") or Path(name).name != name:
         raise InputError(f"{name!r} cannot be a folder's name")
 
 

@@ -170,10 +170,11 @@ def _state_of(folder: Path, *, force: bool) -> tuple[Run | None, TrainSettings |
 
 
 def _on_hardware_of(settings: TrainSettings, run: Run, *, mixed: bool) -> TrainSettings:
-    precision = run.record.training.precision
+    """Take a finished run's precision for the one that is asked for, if both are mixed or not."""
+    precision = cast("Precision", run.record.training.precision)
     if mixed != (precision != "float32"):
-        return settings
-    return replace(settings, precision=cast("Precision", precision))
+        precision = "mixed_bfloat16" if mixed else "float32"
+    return replace(settings, precision=precision)
 
 
 def _settings_of(run: Run, settings: TrainSettings) -> TrainSettings:

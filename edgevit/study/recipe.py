@@ -126,7 +126,7 @@ class Recipe:
             if names.count(name) > 1:
                 raise InputError(
                     f"two models of the study are called {name!r}",
-                    "Give each a name of its own in a recipe, or rename a run's folder",
+                    "Name trained models in a recipe; rename the folder of a finished run",
                 )
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import fcntl
 import gc
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +17,13 @@ from edgevit.bench.protocol import FULL, QUICK, SHORT
 from edgevit.bench.result import BenchResult
 from edgevit.bench.targets.registry import resolve
 from edgevit.bundle import BUNDLE_FILE, Bundle, RungRecord
-from edgevit.data.dataset import Dataset
+from edgevit.data.dataset import DATASET_FILE, Dataset
 from edgevit.errors import CheckFailedError, EdgevitError, InputError
 from edgevit.export.exporter import bundle_path, export
 from edgevit.export.job import ExportJob, open_job
 from edgevit.export.registry import ALL, Selection, check_names, select
 from edgevit.machine import describe_machine
-from edgevit.run import Run
+from edgevit.run import RUN_FILE, Run
 from edgevit.runtimes.registry import require_runtime
 from edgevit.study.planning import PlannedModel, plan_models
 from edgevit.study.recipe import ExportsRecipe, Recipe
@@ -77,10 +80,36 @@ def run_study(
         CheckFailedError: if no model could be trained.
         StoppedError: if a signal came; the same call continues.
     """
-    _check_folder(out)
+    _check_folder(out, dataset)
     _check_exports(recipe.exports)
     planned = plan_models(recipe, dataset, out, force=force, tensorboard=tensorboard)
     out.mkdir(parents=True, exist_ok=True)
+    with _locked(out):
+        return _run_planned(planned, recipe, dataset, out)
+
+
+@contextlib.contextmanager
+def _locked(out: Path) -> Iterator[None]:
+    """Keep a second study out of the folder; the lock dies with the process."""
+    descriptor = os.open(out, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"another study is writing to {out}", "Wait for it, or choose another --out"
+            ) from None
+        except OSError:
+            # Some network file systems have no locks; a study works without.
+            pass
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _run_planned(
+    planned: Sequence[PlannedModel], recipe: Recipe, dataset: Dataset, out: Path
+) -> Study:
     record = StudyRecord(recipe, str(dataset.root.resolve()), dataset.sha256)
     documents.write(out / STUDY_FILE, KIND, SCHEMA_VERSION, record)
     losses = _Losses([], [])
@@ -98,7 +127,15 @@ def run_study(
     )
 
 
-def _check_folder(out: Path) -> None:
+def _check_folder(out: Path, dataset: Dataset) -> None:
+    photos = Path(dataset.record.source).resolve()
+    for folder in (out.resolve(), *out.resolve().parents):
+        is_taken = (folder / DATASET_FILE).is_file() or (folder / RUN_FILE).is_file()
+        if is_taken or folder == photos:
+            raise InputError(
+                f"{out} is inside {folder}, which holds photos or a run",
+                "Choose another --out",
+            )
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file", "Give a folder as --out")
     if out.is_dir() and any(out.iterdir()) and not (out / STUDY_FILE).is_file():
@@ -178,11 +215,10 @@ def _export(
             continue
         try:
             job = open_job(run, dataset.root)
-            selections, left_out = select(job.graph, exports.formats, exports.precisions)
+            selections = _selections(job, exports, losses)
         except EdgevitError as error:
             losses.failures.append(f"{run.name} could not be exported: {error}")
             continue
-        losses.notes.extend(f"{run.name}: {problem}" for problem in left_out)
         for target, selection in _with_targets(folder, run, selections):
             if _is_export_of(target, run):
                 console.note(f"Exported already: {target}")
@@ -196,6 +232,21 @@ def _export(
             else:
                 made.append(target)
     return made
+
+
+def _selections(job: ExportJob, exports: ExportsRecipe, losses: _Losses) -> list[Selection]:
+    """Return what can be exported; a pair that cannot be made costs no other."""
+    found: list[Selection] = []
+    for format_name in dict.fromkeys(exports.formats):
+        for precision in dict.fromkeys(exports.precisions):
+            try:
+                chosen, left_out = select(job.graph, [format_name], [precision])
+            except InputError as error:
+                losses.failures.append(f"{job.run.name} has no such export: {error}")
+                continue
+            found += [selection for selection in chosen if selection not in found]
+            losses.notes.extend(f"{job.run.name}: {problem}" for problem in left_out)
+    return found
 
 
 def _all_there(run: Run, exports: ExportsRecipe, folder: Path) -> list[Path]:

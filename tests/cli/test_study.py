@@ -241,6 +241,31 @@ def test_run_is_refused_when_it_was_trained_on_other_photos(
     assert str(other.root) in line
 
 
+def test_finished_run_is_refused_when_other_arithmetic_is_asked_for(
+    dataset: Dataset, copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = (*SMALL, *NO_EXPORTS, "--mixed-precision")
+    line = refusal(capsys, "--data", str(dataset.root), "--out", str(copied), *options)
+    assert "was trained with precision float32, not mixed_bfloat16" in line
+
+
+def test_second_study_is_refused_when_one_is_writing(
+    dataset: Dataset, copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("--data", str(dataset.root), "--out", str(copied), *SMALL, *NO_EXPORTS)
+    with runner._locked(copied):
+        assert f"another study is writing to {copied}" in refusal(capsys, *arguments)
+
+
+def test_study_is_refused_when_it_would_lie_among_photos_or_in_a_run(
+    dataset: Dataset, finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = (dataset.root, Path(dataset.record.source), finished / "runs/vit-tiny")
+    for place in places:
+        arguments = ("--data", str(dataset.root), "--out", str(place / "study"), *SMALL)
+        assert f"is inside {place.resolve()}" in refusal(capsys, *arguments)
+
+
 def test_run_is_refused_when_it_is_named_twice(
     dataset: Dataset, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

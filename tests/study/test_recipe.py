@@ -82,6 +82,7 @@ protocol = "full"
         ("[[model]]\nmodel = 'a'\nrun = 'b'", "needs either model (to train it) or run"),
         ("[[model]]\nrun = 'b'\nepochs = 2", "epochs means nothing for the finished run b"),
         ("[[model]]\nmodel = 'a'\nname = '../b'", "'../b' cannot be a folder's name"),
+        ("[[model]]\nmodel = 'a'\nname = \"a\\u0000\"", "cannot be a folder's name"),
         ("model = []", "a study needs at least one model"),
         (
             "[[model]]\nmodel = 'a'\n[[model]]\nrun = 'x/a'",
