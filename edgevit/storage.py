@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import shutil
@@ -221,6 +222,32 @@ def temporary_folder() -> Iterator[Path]:
         ) from None
     with folder as name:
         yield Path(name)
+
+
+@contextmanager
+def locked(folder: Path, work: str) -> Iterator[None]:
+    """Keep a second process out of a folder; the lock dies with the process.
+
+    Args:
+        folder: Is there already.
+        work: What the other process would be, such as ``training``.
+
+    Raises:
+        InputError: if another one is writing to it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"another {work} is writing to {folder}", "Choose another --out"
+            ) from None
+        except OSError:
+            pass  # some network file systems have no locks; the work goes on without
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -81,7 +81,7 @@ def conclude(study: Study) -> tuple[Criterion, ...]:
 
 
 def epoch_seconds(model: StudiedModel) -> float | None:
-    """Return the median duration of an epoch; ``None`` where the history is empty."""
+    """Return the median duration of an epoch that did not compile, if there is one."""
     return median_epoch_seconds(model.history) if model.history else None
 
 
@@ -176,13 +176,13 @@ def same_processor(models: Sequence[StudiedModel]) -> bool:
 
 
 def _compiling(models: Sequence[StudiedModel]) -> str:
-    """Name the models whose only epoch compiled; the first of a process pays for TensorFlow too."""
-    lone = [model.name for model in models if len(model.history) == 1]
+    """Name the models of which no epoch is known that only trained."""
+    lone = [model.name for model in models if all(row.compiled for row in model.history)]
     if not lone or len(models) == 1:
         return ""
     if len(lone) == len(models):
-        return "; each had one epoch, which compiled too: train longer to compare times"
-    return f"; {words.listed(lone)} had one epoch, which compiled too"
+        return "; every epoch compiled too: train longer to compare times"
+    return f"; every epoch of {words.listed(lone)} compiled too"
 
 
 def _trained(model: StudiedModel) -> str:

@@ -98,7 +98,8 @@ def epoch_times(models: Sequence[StudiedModel]) -> Html:
     )
     said = (
         "An epoch is one pass over the training photos and the validation after it. The median "
-        "leaves out the first epoch, which also compiles the model, where there are more."
+        "leaves out epochs that compiled the model too – the first, and the first after a stop – "
+        "where there are others."
     )
     text = " ".join(filter(None, [said, _machines([model for _, model in timed])]))
     made = table(columns, [rows], "Training time of each model", is_stacked=True)

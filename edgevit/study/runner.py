@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import fcntl
 import gc
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgevit import console, documents
+from edgevit import console, documents, storage
 from edgevit.bench.harness import Plan, check_threads, run_bench
 from edgevit.bench.protocol import FULL, QUICK, SHORT
 from edgevit.bench.result import BenchResult
@@ -84,27 +81,8 @@ def run_study(
     _check_exports(recipe.exports)
     planned = plan_models(recipe, dataset, out, force=force, tensorboard=tensorboard)
     out.mkdir(parents=True, exist_ok=True)
-    with _locked(out):
+    with storage.locked(out, "study"):
         return _run_planned(planned, recipe, dataset, out)
-
-
-@contextlib.contextmanager
-def _locked(out: Path) -> Iterator[None]:
-    """Keep a second study out of the folder; the lock dies with the process."""
-    descriptor = os.open(out, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                f"another study is writing to {out}", "Wait for it, or choose another --out"
-            ) from None
-        except OSError:
-            # Some network file systems have no locks; a study works without.
-            pass
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _run_planned(

@@ -32,6 +32,7 @@ class EpochRow:
         val_accuracy: Top-1 on the validation split, 0–1; ``None`` where it is empty.
         learning_rate: Of the epoch's last step.
         seconds: The epoch and its validation.
+        compiled: Whether it was the first epoch of a process, which compiles the model too.
     """
 
     epoch: int
@@ -41,6 +42,7 @@ class EpochRow:
     val_accuracy: float | None
     learning_rate: float
     seconds: float
+    compiled: bool = False
 
 
 _COLUMNS = tuple(field.name for field in dataclasses.fields(EpochRow))
@@ -69,13 +71,13 @@ def best_row(rows: Sequence[EpochRow]) -> EpochRow | None:
 
 
 def median_epoch_seconds(rows: Sequence[EpochRow]) -> float:
-    """Return the median time of an epoch, without the first, which compiles, if there are more.
+    """Return the median time of an epoch, without those that compiled, if there are others.
 
     Raises:
         ValueError: if there is none.
     """
-    seconds = [row.seconds for row in rows]
-    return statistics.median(seconds[1:] or seconds)
+    steady = [row.seconds for row in rows if not row.compiled]
+    return statistics.median(steady or [row.seconds for row in rows])
 
 
 def write_csv(path: Path, rows: Sequence[EpochRow]) -> None:
@@ -84,7 +86,8 @@ def write_csv(path: Path, rows: Sequence[EpochRow]) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS)
     for row in rows:
-        writer.writerow("" if v is None else v for v in dataclasses.astuple(row))
+        cells = (int(v) if isinstance(v, bool) else v for v in dataclasses.astuple(row))
+        writer.writerow("" if cell is None else cell for cell in cells)
     write_atomically(path, text.getvalue().encode())
 
 
@@ -101,9 +104,13 @@ def read_csv(path: Path) -> tuple[EpochRow, ...]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: list[EpochRow] = []
     try:
-        if tuple(next(reader, ())) != _COLUMNS:
+        columns = tuple(next(reader, ()))
+        if columns not in (_COLUMNS, _COLUMNS[:-1]):
             raise ValueError(f"the columns should be {','.join(_COLUMNS)}")
-        rows.extend(_row(cells, epoch) for epoch, cells in enumerate(reader, start=1))
+        for epoch, cells in enumerate(reader, start=1):
+            # Files that do not say: the first epoch compiled, whatever a resume did later.
+            said = cells if columns == _COLUMNS else [*cells, str(int(epoch == 1))]
+            rows.append(_row(said, epoch))
     except (ValueError, csv.Error) as error:
         line = max(1, reader.line_num)
         raise InputError(f"line {line} of {path} cannot be read ({error})", _REMEDY) from error
@@ -129,7 +136,14 @@ def _row(cells: list[str], epoch: int) -> EpochRow:
         val_accuracy=_number(values["val_accuracy"]) if values["val_accuracy"] else None,
         learning_rate=_number(values["learning_rate"]),
         seconds=_number(values["seconds"]),
+        compiled=_flag(values["compiled"]),
     )
+
+
+def _flag(cell: str) -> bool:
+    if cell not in ("0", "1"):
+        raise ValueError(f"{cell!r} is neither 0 nor 1")
+    return cell == "1"
 
 
 def _number(cell: str) -> float:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import platform
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -202,29 +200,13 @@ def _locked(folder: Path) -> Iterator[None]:
     """
     created = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        _lock(descriptor, folder)
+    with storage.locked(folder, "training"):
         try:
             yield
         except BaseException:
             if not is_run(folder):
                 _remove_beginnings(folder, created)
             raise
-    finally:
-        os.close(descriptor)
-
-
-def _lock(descriptor: int, folder: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise InputError(
-            f"another training is writing to {folder}", "Choose another --out"
-        ) from None
-    except OSError:
-        # Some network file systems have no locks; training works without.
-        pass
 
 
 def _remove_beginnings(folder: Path, created: bool) -> None:

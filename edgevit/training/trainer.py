@@ -65,6 +65,7 @@ class Trainer:
         self._total_steps = settings.epochs * self.steps_per_epoch
         self._position = Position()
         self._rows: tuple[EpochRow, ...] = ()
+        self._is_compiled = False
         self._best_weights: list[npt.NDArray[Any]] = []
 
     @property
@@ -115,7 +116,9 @@ class Trainer:
             val_accuracy=val.accuracy if val else None,
             learning_rate=self._learning_rate(last_step),
             seconds=time.monotonic() - started,
+            compiled=not self._is_compiled,
         )
+        self._is_compiled = True
         if history.better(row, history.best_row(self._rows)):
             self._best_weights = [v.numpy().copy() for v in self.model.weights]
         self._rows = (*self._rows, row)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edgevit import documents
+from edgevit import documents, storage
 from edgevit.bench import harness, protocol
 from edgevit.bench.result import read_result
 from edgevit.cli.main import main
@@ -253,7 +253,7 @@ def test_second_study_is_refused_when_one_is_writing(
     dataset: Dataset, copied: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ("--data", str(dataset.root), "--out", str(copied), *SMALL, *NO_EXPORTS)
-    with runner._locked(copied):
+    with storage.locked(copied, "study"):
         assert f"another study is writing to {copied}" in refusal(capsys, *arguments)
 
 

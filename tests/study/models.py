@@ -72,6 +72,7 @@ def history_of(
             val_accuracy=0.9 * accuracy if has_validation else None,
             learning_rate=0.001,
             seconds=seconds[index] if seconds else 2.0,
+            compiled=index == 0,
         )
         for index, (loss, accuracy) in enumerate(zip(losses, accuracies or rising, strict=True))
     )

@@ -143,10 +143,19 @@ def test_only_epoch_is_said_to_have_compiled_when_others_had_more(
     one = make_model(tmp_path / "one", photos, answers, history=history_of([1.0], seconds=[9.0]))
     more = make_model(tmp_path / "more", photos, answers)
     answer = asked(study_of(photos, [one, more]), "time per epoch").answer
-    assert answer == "more: one takes 4.5 times as long; one had one epoch, which compiled too"
+    assert answer == "more: one takes 4.5 times as long; every epoch of one compiled too"
     other = make_model(tmp_path / "o", photos, answers, history=history_of([1.0], seconds=[3.0]))
     answer = asked(study_of(photos, [one, other]), "time per epoch").answer
-    assert answer.startswith("o: one takes 3.0 times as long; each had one epoch, which compiled")
+    assert answer.startswith("o: one takes 3.0 times as long; every epoch compiled too")
+
+
+def test_epochs_after_a_stop_do_not_count_when_they_compiled_again(
+    photos: Dataset, tmp_path: Path
+) -> None:
+    rows = history_of([1.0] * 5, seconds=[40.0, 2.0, 30.0, 2.2, 2.1])
+    stopped = (*rows[:2], replace(rows[2], compiled=True), *rows[3:])
+    model = make_model(tmp_path / "a", photos, sure_of(wrong_for(photos, 0), 3), history=stopped)
+    assert epoch_seconds(model) == 2.1
 
 
 def test_nearly_equal_counts_have_no_winner_when_compared(photos: Dataset, tmp_path: Path) -> None:

@@ -78,6 +78,14 @@ def test_history_comes_back_when_nothing_was_validated(tmp_path: Path) -> None:
     assert read_csv(tmp_path / "history.csv") == written
 
 
+def test_first_epoch_has_compiled_when_an_older_history_does_not_say(tmp_path: Path) -> None:
+    path = tmp_path / "history.csv"
+    write_csv(path, rows((0.5, 1.0), (0.6, 0.9)))
+    lines = [line.rpartition(",")[0] for line in path.read_text().splitlines()]
+    path.write_text("\n".join(lines) + "\n")
+    assert [row.compiled for row in read_csv(path)] == [True, False]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
@@ -86,8 +94,9 @@ def test_history_comes_back_when_nothing_was_validated(tmp_path: Path) -> None:
         ("\n2,1.0", "\n2,high", "line 3 of .*'high' is not a number"),
         ("\n2,1.0", "\n2,nan", "line 3 of .*'nan' is not a finite number"),
         ("\n2,1.0", "\n2,", "line 3 of .*'' is not a number"),
-        ("\n2,1.0", "\n2", "line 3 of .*expected 7 cells, got 6"),
+        ("\n2,1.0", "\n2", "line 3 of .*expected 8 cells, got 7"),
         ("\n2,1.0", '\n2,"1.0', "line 3 of .*unexpected end"),
+        ("61.0,0\n2", "61.0,yes\n2", "line 2 of .*'yes' is neither 0 nor 1"),
     ],
 )
 def test_damaged_line_is_named_when_a_history_is_read(
